@@ -1,0 +1,1 @@
+"""Graph meta-learning for cold-start recommendation."""

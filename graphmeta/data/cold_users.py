@@ -1,0 +1,147 @@
+"""What cold users show (support) and what must be ranked for them (query)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Support:
+    """The few interactions of a batch of users, oldest first, padded with -1.
+
+    Shapes:
+        item_index: int64, `[n_users, k]`; -1 is padding.
+        rating: float32, `[n_users, k]` or None.
+        time: float64, `[n_users, k]` or None, in the unit of the graph's `time`.
+        user_x: float32, `[n_users, n_features]` or None.
+    """
+
+    item_index: Tensor
+    rating: Tensor | None = None
+    time: Tensor | None = None
+    user_x: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.item_index.size(0))
+
+    @property
+    def mask(self) -> Tensor:
+        """True where `item_index` is an interaction and not padding; bool, `[n_users, k]`."""
+        return self.item_index >= 0
+
+    @property
+    def size(self) -> Tensor:
+        """Number of interactions of each user; int64, `[n_users]`."""
+        return self.mask.sum(dim=1)
+
+    def to(self, device: torch.device | str) -> Support:
+        """Return a copy on `device`."""
+        moved = {
+            f.name: v.to(device) if isinstance(v := getattr(self, f.name), Tensor) else v
+            for f in fields(self)
+        }
+        return replace(self, **moved)
+
+    def __getitem__(self, rows: Tensor | slice) -> Support:
+        return Support(
+            *(v[rows] if isinstance(v := getattr(self, f.name), Tensor) else None
+              for f in fields(self))
+        )  # fmt: skip
+
+    def to_dense(self, num_items: int) -> Tensor:
+        """Return the binary user-item matrix; float32, `[n_users, num_items]`."""
+        out = torch.zeros(len(self), num_items + 1, device=self.item_index.device)
+        out.scatter_(1, self.item_index.where(self.mask, num_items), 1.0)
+        return out[:, :num_items]
+
+
+@dataclass(frozen=True)
+class ColdUsers:
+    """Held-out users of a split: their first `k_max` interactions and all later ones.
+
+    Item indices are rows of the training catalogue. The query is the same for every k.
+
+    Shapes:
+        first: a `Support` of shape `[n_users, k_max]`, without padding.
+        query_ptr: int64, `[n_users + 1]`; the query of user u is
+            `query_index[query_ptr[u]:query_ptr[u + 1]]`.
+        query_index: int64, `[n_query]`.
+    """
+
+    user_ids: IdMap
+    first: Support
+    query_ptr: Tensor
+    query_index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def k_max(self) -> int:
+        """The largest support size that the split offers."""
+        return int(self.first.item_index.size(1))
+
+    def support(self, k: int) -> Support:
+        """Return each user's first `k` interactions.
+
+        Raises:
+            ConfigError: `k` is negative or above `k_max`.
+        """
+        if not 0 <= k <= self.k_max:
+            raise ConfigError(f"k={k} is outside 0..{self.k_max}, what the split holds; lower k")
+        cut = {
+            name: v[:, :k] if isinstance(v := getattr(self.first, name), Tensor) else None
+            for name in ("item_index", "rating", "time")
+        }
+        return replace(self.first, **cut)
+
+    def query(self, user: int) -> Tensor:
+        """Return the query items of the user in row `user`; int64, `[n_query_of_user]`."""
+        return self.query_index[self.query_ptr[user] : self.query_ptr[user + 1]]
+
+    def select(self, rows: Tensor) -> ColdUsers:
+        """Return the users in `rows`, in that order."""
+        rows = rows.long()
+        counts = self.query_ptr.diff()[rows]
+        ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        offset = torch.repeat_interleave(self.query_ptr[rows] - ptr[:-1], counts)
+        return ColdUsers(
+            self.user_ids.select(rows),
+            self.first[rows],
+            ptr,
+            self.query_index[offset + torch.arange(len(offset))],
+        )
+
+    def batches(self, size: int) -> Iterator[tuple[slice, ColdUsers]]:
+        """Yield the users in consecutive blocks of at most `size`, with their row range."""
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            yield slice(start, stop), self.select(torch.from_numpy(np.arange(start, stop)))
+
+
+@dataclass(frozen=True)
+class ColdSplit:
+    """Training graph and cold validation and test users, disjoint.
+
+    `train` holds training users and the catalogue only (every item that a training user
+    interacted with), renumbered from 0 with its own id maps.
+    """
+
+    train: HeteroData
+    validation: ColdUsers
+    test: ColdUsers
+    seed: int
+
+    @property
+    def k_max(self) -> int:
+        """The largest support size; 10, or 5 on sparse sets."""
+        return self.test.k_max
