@@ -1,0 +1,196 @@
+"""Model-agnostic meta-learning of any PyG encoder, batched over users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from graphmeta.encoders.item_table import ItemTable
+from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
+from graphmeta.tasks.episode import EpisodeBatch
+
+FastWeights = dict[str, Tensor]
+
+
+class MAML(nn.Module):
+    """Adapts an encoder's weights to each user by gradient steps on the user's few edges.
+
+    Finn, Abbeel and Levine, ICML 2017. For user u the fast weights are
+    `theta_u <- theta_u - alpha * grad L_u(theta_u)`, `inner_steps` times from the shared
+    weights. `L_u` is the leave-one-out loss: the softmax cross-entropy, over the whole
+    catalogue, of each support item predicted from the user's *other* support items, mean
+    over edges. (The encoder has seen its support: the plain support loss is near zero and
+    adapting on it teaches nothing.) The step sizes `alpha`, one per adapted parameter and
+    step, are learnt. A user with fewer than two edges keeps the shared weights, as every
+    user does with `inner_steps=0`.
+
+    The shared weights are never changed by adaptation: fast weights are tensors of their
+    own, one row per user, and go through the encoder by `torch.func.functional_call`.
+
+    Args:
+        encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
+        adapt: Patterns (as in `fnmatch`) of the parameter names to adapt.
+        inner_steps: Gradient steps per user.
+        inner_lr: Step size that training starts from.
+        first_order: Treat the inner gradients as constants in the outer gradient.
+        is_batched: Run all users at once with `vmap`; otherwise one after the other, for
+            encoders whose operations `vmap` cannot batch.
+
+    Raises:
+        ConfigError: A pattern matches no parameter, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        adapt: Sequence[str] = ("*",),
+        inner_steps: int = 2,
+        inner_lr: float = 0.1,
+        first_order: bool = True,
+        is_batched: bool = True,
+    ) -> None:
+        super().__init__()
+        if inner_steps < 0:
+            raise ConfigError(f"inner_steps={inner_steps} must be 0 or more")
+        if not inner_lr > 0:
+            raise ConfigError(f"inner_lr={inner_lr} must be above 0")
+        names = [name for name, _ in encoder.named_parameters()]
+        if not names:
+            raise ConfigError(f"{type(encoder).__name__} has no parameters; nothing could adapt")
+        for pattern in adapt:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ConfigError(
+                    f"adapt pattern {pattern!r} matches no parameter; some names: {names[:5]}"
+                )
+        self.encoder = encoder
+        self.adapted_names = [n for n in names if any(fnmatchcase(n, p) for p in adapt)]
+        self.inner_steps = inner_steps
+        self.first_order = first_order
+        self.is_batched = is_batched
+        start = torch.full((inner_steps, len(self.adapted_names)), inner_lr)
+        self.log_step_size = nn.Parameter(start.log())
+
+    def shared_weights(self, n_episodes: int) -> FastWeights:
+        """Return the adapted parameters before adaptation, one row per episode.
+
+        Shapes:
+            output: `[n_episodes, *parameter_shape]` for each adapted parameter.
+        """
+        parameters = dict(self.encoder.named_parameters())
+        return {
+            n: parameters[n].unsqueeze(0).expand(n_episodes, *parameters[n].shape)
+            for n in self.adapted_names
+        }
+
+    def encode(
+        self,
+        x_dict: Mapping[str, Tensor],
+        edge_index_dict: Mapping[tuple[str, str, str], Tensor],
+        fast: FastWeights,
+    ) -> dict[str, Tensor]:
+        """Run the encoder on every episode with that episode's weights.
+
+        Shapes:
+            x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
+            edge_index_dict: int64, `[n_episodes, 2, n_edges_of_type]`.
+            output: float32, `[n_episodes, n_nodes_of_type, out_channels]`.
+
+        Raises:
+            EncoderError: The encoder cannot be batched, or does not embed the users.
+        """
+
+        def run(
+            weights: FastWeights, x: dict[str, Tensor], edges: dict[tuple[str, str, str], Tensor]
+        ) -> dict[str, Tensor]:
+            out: dict[str, Tensor] = functional_call(self.encoder, weights, (x, edges))
+            return out
+
+        if self.is_batched:
+            try:
+                out = vmap(run, randomness="different")(fast, dict(x_dict), dict(edge_index_dict))
+            except RuntimeError as error:
+                raise EncoderError(
+                    f"{type(self.encoder).__name__} cannot be batched over users ({error}); "
+                    "pass is_batched=False for the slower loop"
+                ) from error
+        else:
+            n = len(next(iter(x_dict.values())))
+            each = [
+                run(
+                    {k: v[i] for k, v in fast.items()},
+                    {k: v[i] for k, v in x_dict.items()},
+                    {k: v[i] for k, v in edge_index_dict.items()},
+                )
+                for i in range(n)
+            ]
+            out = {t: torch.stack([o[t] for o in each]) for t in each[0]}
+        if "user" not in out:
+            raise EncoderError(
+                f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
+            )
+        return out
+
+    def score(self, episodes: EpisodeBatch, fast: FastWeights, table: ItemTable) -> Tensor:
+        """Return every catalogue item's score for each episode's user.
+
+        Shapes:
+            output: float32, `[n_episodes, n_items]`.
+        """
+        out = self.encode(table(episodes), episodes.edge_index_dict, fast)
+        return table.score(out["user"][:, 0])
+
+    def adapt(self, episodes: EpisodeBatch, table: ItemTable) -> FastWeights:
+        """Return each user's own weights, from the shared ones and the user's support.
+
+        Raises:
+            NonFiniteError: An inner loss or gradient is NaN or infinite; the message names
+                the row in the batch and the step.
+        """
+        fast = self.shared_weights(len(episodes))
+        if self.inner_steps == 0 or episodes.support.item_index.size(1) < 2:
+            return fast
+        second_order = self.training and not self.first_order
+        held_out = episodes.leave_one_out()
+        k = episodes.support.item_index.size(1)
+        with torch.enable_grad():
+            fast = {
+                n: w if w.requires_grad else w.clone().requires_grad_() for n, w in fast.items()
+            }
+            for step in range(self.inner_steps):
+                repeated = {n: w.repeat_interleave(k, 0) for n, w in fast.items()}
+                scores = self.score(held_out.views, repeated, table)
+                loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
+                loss = (loss * held_out.weight).view(-1, k).sum(1)
+                gradients = torch.autograd.grad(
+                    loss.sum(),
+                    list(fast.values()),
+                    create_graph=second_order,
+                    allow_unused=True,
+                )
+                self._check_finite(loss, gradients, step)
+                fast = {
+                    name: weight if gradient is None else weight - size.exp() * gradient
+                    for (name, weight), gradient, size in zip(
+                        fast.items(), gradients, self.log_step_size[step], strict=True
+                    )
+                }
+        if not torch.is_grad_enabled():
+            fast = {n: w.detach() for n, w in fast.items()}
+        return fast
+
+    def _check_finite(self, loss: Tensor, gradients: Sequence[Tensor | None], step: int) -> None:
+        finite = loss.detach().isfinite()
+        for gradient in gradients:
+            if gradient is not None:
+                finite = finite & gradient.detach().flatten(1).isfinite().all(1)
+        if not bool(finite.all()):
+            row = int((~finite).nonzero()[0])
+            raise NonFiniteError(
+                f"the inner loss or its gradient is not finite for row {row} of the batch at "
+                f"step {step}; lower inner_lr or check the features of that user's items"
+            )

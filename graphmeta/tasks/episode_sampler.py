@@ -1,0 +1,133 @@
+"""Samples the subgraph around each user's support and pads a batch of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.tasks.csr import CSR, sample_neighbors
+from graphmeta.tasks.episode import RATES, REV_RATES, EdgeType, EpisodeBatch
+
+
+class EpisodeSampler:
+    """Builds an `EpisodeBatch`: support items, their other users, and those users' items.
+
+    Each episode has its own copy of every node (the disjoint mode of neighbour sampling),
+    so that no message passes between two users. A training user's own row is left out by
+    `own_user`: an episode never sees that user's query edges.
+
+    Args:
+        graph: The training graph; cold users are not in it.
+        num_neighbors: Users drawn per support item, then items drawn per such user; -1
+            takes all.
+
+    Raises:
+        ConfigError: `num_neighbors` does not hold two numbers of -1 or more.
+    """
+
+    def __init__(self, graph: HeteroData, *, num_neighbors: tuple[int, int] = (16, 8)) -> None:
+        if len(num_neighbors) != 2 or min(num_neighbors) < -1:
+            raise ConfigError(
+                f"num_neighbors={num_neighbors} must be (users per item, items per user), "
+                "each -1 (all) or more"
+            )
+        self.num_neighbors = num_neighbors
+        self.num_users = int(graph["user"].num_nodes)
+        self.num_items = int(graph["item"].num_nodes)
+        edge_index = graph[RATES].edge_index
+        self._items_of = CSR.from_edge_index(edge_index, num_rows=self.num_users)
+        self._users_of = CSR.from_edge_index(edge_index.flip(0), num_rows=self.num_items)
+
+    def sample(
+        self,
+        support: Support,
+        *,
+        generator: torch.Generator,
+        own_user: Tensor | None = None,
+    ) -> EpisodeBatch:
+        """Return the padded subgraphs around the supports.
+
+        Args:
+            support: Distinct items per user.
+            generator: Draws the neighbours.
+            own_user: Row of each episode's user in the graph, or -1; never sampled.
+
+        Shapes:
+            own_user: int64, `[n_episodes]`.
+
+        Raises:
+            DataError: A support item is not a row of the graph.
+        """
+        item = support.item_index
+        n, k = item.shape
+        if item.numel() and int(item.max()) >= self.num_items:
+            raise DataError(
+                f"support item row {int(item.max())} is outside the catalogue of "
+                f"{self.num_items} items; map ids with the training graph's id_map"
+            )
+        row, slot = support.mask.nonzero().unbind(1)
+        drawn, user, _ = sample_neighbors(
+            self._users_of, item[row, slot], self.num_neighbors[0], generator=generator
+        )
+        if own_user is not None:
+            other = user != own_user[row[drawn]]
+            drawn, user = drawn[other], user[other]
+        users = _Block(row[drawn], user, n, self.num_users, start=1)
+        drawn_item, second_item, _ = sample_neighbors(
+            self._items_of, users.node, self.num_neighbors[1], generator=generator
+        )
+        second_row = users.row[drawn_item]
+        items = _Block(second_row, second_item, n, self.num_items, start=k)
+        # An item drawn again that is in the support is the same node: send it to its slot.
+        local = items.local[items.inverse]
+        hit = (item[second_row] == second_item.unsqueeze(1)) if k else None
+        if hit is not None:
+            local = torch.where(hit.any(1), hit.int().argmax(1), local)
+        node_index = {"user": users.table(n), "item": items.table(n)}
+        node_index["item"][:, :k] = item
+        dummy = {t: v.size(1) - 1 for t, v in node_index.items()}
+        own = torch.zeros(n, k, dtype=torch.long).where(support.mask, dummy["user"])
+        slots = torch.arange(k).expand(n, k).where(support.mask, dummy["item"])
+        first = (row[drawn], users.local[users.inverse], slot[drawn])
+        second = (second_row, local, users.local[drawn_item])
+        edge_index: dict[EdgeType, Tensor] = {
+            RATES: _pad_edges(*first, (dummy["user"], dummy["item"]), torch.stack([own, slots], 1)),
+            REV_RATES: _pad_edges(
+                *second, (dummy["item"], dummy["user"]), torch.stack([slots, own], 1)
+            ),
+        }
+        return EpisodeBatch(support, node_index, edge_index)
+
+
+class _Block:
+    """The distinct (episode, node) pairs of a draw, numbered within each episode."""
+
+    def __init__(self, row: Tensor, node: Tensor, n: int, num_nodes: int, *, start: int) -> None:
+        key, self.inverse = torch.unique(row * num_nodes + node, return_inverse=True)
+        self.row, self.node = key // num_nodes, key % num_nodes
+        count = torch.bincount(self.row, minlength=n)
+        self.local = torch.arange(len(key)) - (count.cumsum(0) - count)[self.row] + start
+        self.width = start + (int(count.max()) if n else 0) + 1
+
+    def table(self, n: int) -> Tensor:
+        """Return node rows by episode and local number, -1 elsewhere; the last is the dummy."""
+        out = torch.full((n, self.width), -1)
+        out[self.row, self.local] = self.node
+        return out
+
+
+def _pad_edges(
+    row: Tensor, source: Tensor, target: Tensor, dummy: tuple[int, int], support: Tensor
+) -> Tensor:
+    """Append each episode's edges to its support edges; the rest runs between dummies."""
+    n = len(support)
+    order = torch.argsort(row, stable=True)
+    count = torch.bincount(row, minlength=n)
+    position = torch.arange(len(row)) - (count.cumsum(0) - count)[row[order]]
+    out = torch.tensor(dummy).view(1, 2, 1).repeat(n, 1, int(count.max()) if n else 0)
+    out[row[order], 0, position] = source[order]
+    out[row[order], 1, position] = target[order]
+    return torch.cat([support, out], dim=2)

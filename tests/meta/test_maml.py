@@ -1,0 +1,240 @@
+"""MAML against a hand-written loop, and its promises."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
+
+from graphmeta.data.cold_users import Support
+from graphmeta.encoders import ItemTable, RelationEncoder
+from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
+from graphmeta.meta import MAML
+from graphmeta.tasks.episode import RATES, REV_RATES, EpisodeBatch
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+CHANNELS = 6
+METADATA = (["user", "item"], [RATES, REV_RATES])
+
+
+class Stacked(nn.Module):
+    """Two layers of a PyG heterogeneous convolution, as a PyG user would write them."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self, x_dict: dict[str, Tensor], edge_index_dict: dict[tuple[str, str, str], Tensor]
+    ) -> dict[str, Tensor]:
+        for layer in self.layers:
+            x_dict = layer(x_dict, edge_index_dict)
+        return x_dict
+
+
+def encoder_of(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if name == "relation":
+            return RelationEncoder(METADATA, out_channels=CHANNELS, num_layers=2)
+        if name == "hgt":
+            return Stacked(*(HGTConv(CHANNELS, CHANNELS, METADATA, heads=2) for _ in range(2)))
+        sage = {e: SAGEConv(CHANNELS, CHANNELS) for e in METADATA[1]}
+        return Stacked(HeteroConv(sage), HeteroConv(copy.deepcopy(sage)))
+
+
+@pytest.fixture
+def graph() -> HeteroData:
+    generator = torch.Generator().manual_seed(3)
+    edge_index = (torch.rand(12, 9, generator=generator) < 0.4).nonzero().T.contiguous()
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 12, 9
+    data[RATES].edge_index, data[REV_RATES].edge_index = edge_index, edge_index.flip(0)
+    return data
+
+
+@pytest.fixture
+def table(graph: HeteroData) -> ItemTable:
+    return ItemTable(graph, channels=CHANNELS)
+
+
+@pytest.fixture
+def episodes(graph: HeteroData) -> EpisodeBatch:
+    support = Support(torch.tensor([[0, 1, 2], [3, 4, -1], [5, -1, -1], [-1, -1, -1]]))
+    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
+    return sampler.sample(support, generator=torch.Generator().manual_seed(0))
+
+
+ENCODERS = ("relation", "sage", "hgt")
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_one_step_is_the_hand_written_leave_one_out_step(
+    name: str, episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    encoder = encoder_of(name)
+    fast = MAML(encoder, inner_steps=1, inner_lr=0.5).adapt(episodes, table)
+    x_dict = table(episodes)
+    for row, shown in ((0, [0, 1, 2]), (1, [3, 4])):
+        loss = torch.zeros(())
+        for k, target in enumerate(shown):
+            edges = {}
+            for edge_type, padded in episodes.edge_index_dict.items():
+                edges[edge_type] = torch.cat([padded[row, :, :k], padded[row, :, k + 1 :]], 1)
+            z = encoder({t: x[row] for t, x in x_dict.items()}, edges)["user"][0]
+            scores = z @ table.embedding.T / CHANNELS**0.5 + table.bias
+            loss = loss - scores.log_softmax(0)[target] / len(shown)
+        parameters = dict(encoder.named_parameters())
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        for (parameter_name, p), g in zip(parameters.items(), gradients, strict=True):
+            wanted = p if g is None else p - 0.5 * g
+            torch.testing.assert_close(fast[parameter_name][row], wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_batched_equals_one_by_one(name: str, episodes: EpisodeBatch, table: ItemTable) -> None:
+    encoder = encoder_of(name)
+    scores = []
+    for is_batched in (True, False):
+        learner = MAML(encoder, is_batched=is_batched, inner_lr=0.5)
+        scores.append(learner.score(episodes, learner.adapt(episodes, table), table))
+    torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_padding_changes_no_score(name: str, graph: HeteroData, table: ItemTable) -> None:
+    learner = MAML(encoder_of(name), inner_lr=0.5)
+    sampler = EpisodeSampler(graph, num_neighbors=(-1, -1))
+    scores = []
+    for support in ([[3, 4], [0, 1]], [[3, 4, -1, -1], [0, 1, 2, 6]]):
+        one = sampler.sample(Support(torch.tensor(support)), generator=torch.Generator())
+        scores.append(learner.score(one, learner.adapt(one, table), table)[0])
+    torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
+
+
+def test_users_with_fewer_than_two_edges_keep_the_shared_weights(
+    episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    learner = MAML(encoder_of("relation"), inner_lr=0.5)
+    fast, shared = learner.adapt(episodes, table), learner.shared_weights(4)
+    assert any(not torch.equal(fast[n][0], shared[n][0]) for n in fast)
+    assert all(torch.equal(fast[n][2:], shared[n][2:]) for n in fast)
+
+
+def test_zero_steps_is_the_unadapted_encoder(episodes: EpisodeBatch, table: ItemTable) -> None:
+    encoder = encoder_of("relation")
+    learner = MAML(encoder, inner_steps=0)
+    scores = learner.score(episodes, learner.adapt(episodes, table), table)
+    for row, x_item in enumerate(table(episodes)["item"]):
+        out = encoder(
+            {"item": x_item, "user": table(episodes)["user"][row]},
+            {e: v[row] for e, v in episodes.edge_index_dict.items()},
+        )
+        torch.testing.assert_close(scores[row], table.score(out["user"][:1])[0])
+
+
+def test_adaptation_lowers_the_leave_one_out_loss_and_leaves_the_shared_weights(
+    episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    learner = MAML(encoder_of("relation"), inner_steps=3, inner_lr=0.2)
+    before = copy.deepcopy(learner.state_dict())
+    fast = learner.adapt(episodes, table)
+    held_out = episodes.leave_one_out()
+
+    def loss(weights: dict[str, Tensor]) -> float:
+        repeated = {n: w.repeat_interleave(3, 0) for n, w in weights.items()}
+        scores = learner.score(held_out.views, repeated, table)
+        each = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
+        return (each * held_out.weight).sum().item()
+
+    assert loss(fast) < loss(learner.shared_weights(4)) - 0.1
+    assert all(torch.equal(before[n], v) for n, v in learner.state_dict().items())
+
+
+def test_only_the_named_parameters_adapt(episodes: EpisodeBatch, table: ItemTable) -> None:
+    learner = MAML(encoder_of("relation"), adapt=("layers.*.scale.*", "layers.*.shift.*"))
+    assert set(learner.adapt(episodes, table)) == {
+        f"layers.{i}.{kind}.{t}"
+        for i in (0, 1)
+        for kind in ("scale", "shift")
+        for t in ("user", "item")
+    }
+
+
+@pytest.mark.parametrize("first_order", [True, False])
+def test_outer_gradient_reaches_weights_and_step_sizes(
+    first_order: bool, episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    learner = MAML(encoder_of("relation"), first_order=first_order, inner_lr=0.3).train()
+    scores = learner.score(episodes, learner.adapt(episodes, table), table)
+    nn.functional.cross_entropy(scores[:2], torch.tensor([7, 8])).backward()
+    assert learner.log_step_size.grad is not None
+    assert bool((learner.log_step_size.grad != 0).any())
+    assert all(p.grad is not None for p in learner.encoder.layers[0].parameters())
+
+
+def test_second_order_outer_gradient_is_the_true_one(
+    episodes: EpisodeBatch, graph: HeteroData
+) -> None:
+    table = ItemTable(graph, channels=CHANNELS).double().requires_grad_(False)
+    learner = MAML(encoder_of("relation").double(), adapt=("output.user.*",), first_order=False)
+    learner = learner.double().train()
+    bias = learner.encoder.output["user"].bias
+
+    def outer(value: Tensor, log_step: Tensor) -> Tensor:
+        state = {"encoder.output.user.bias": value, "log_step_size": log_step}
+        return torch.func.functional_call(
+            Outer(learner), {f"learner.{k}": v for k, v in state.items()}, (episodes, table)
+        )
+
+    start = (
+        bias.detach().clone().requires_grad_(),
+        learner.log_step_size.detach().clone().requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(outer, start)
+
+
+class Outer(nn.Module):
+    """The outer loss as a module, so that a functional call can replace its parameters."""
+
+    def __init__(self, learner: MAML) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(self, episodes: EpisodeBatch, table: ItemTable) -> Tensor:
+        scores = self.learner.score(episodes, self.learner.adapt(episodes, table), table)
+        return nn.functional.cross_entropy(scores[:2], torch.tensor([7, 8]))
+
+
+def test_bad_input(episodes: EpisodeBatch, table: ItemTable) -> None:
+    encoder = encoder_of("relation")
+    with pytest.raises(ConfigError, match=r"'head\.\*' matches no parameter"):
+        MAML(encoder, adapt=("head.*",))
+    with pytest.raises(ConfigError, match="inner_steps=-1"):
+        MAML(encoder, inner_steps=-1)
+    with pytest.raises(ConfigError, match="inner_lr=0"):
+        MAML(encoder, inner_lr=0)
+    with pytest.raises(ConfigError, match="no parameters"):
+        MAML(Stacked())
+    broken = ItemTable.__new__(ItemTable)
+    broken.__dict__ = copy.deepcopy(table.__dict__)
+    broken.embedding.data[0] = float("nan")
+    with pytest.raises(NonFiniteError, match="row 0 of the batch at step 0"):
+        MAML(encoder).adapt(episodes, broken)
+
+
+def test_encoder_without_users_is_refused(episodes: EpisodeBatch, table: ItemTable) -> None:
+    class ItemsOnly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, x_dict: dict[str, Tensor], _: object) -> dict[str, Tensor]:
+            return {"item": x_dict["item"] * self.weight}
+
+    with pytest.raises(EncoderError, match="without 'user'"):
+        MAML(ItemsOnly()).adapt(episodes, table)
