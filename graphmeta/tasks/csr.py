@@ -1,0 +1,197 @@
+"""Compressed rows of a directed graph, and uniform draws from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphmeta.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class CSR:
+    """The neighbours of every row, one row after the other.
+
+    Row `r` owns the slots `indptr[r]` to `indptr[r + 1] - 1`. Within a row, slots follow `time`
+    when there is one (so a cut-off in time is a prefix of the row) and the input order otherwise.
+
+    Shapes:
+        indptr: int64, `[num_rows + 1]`.
+        index: int64, `[num_edges]`; the neighbour in each slot.
+        edge_id: int64, `[num_edges]`; the column of `edge_index` that each slot came from.
+        time: `[num_edges]` or None; ascending within each row.
+    """
+
+    indptr: Tensor
+    index: Tensor
+    edge_id: Tensor
+    time: Tensor | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return int(self.indptr.numel()) - 1
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges."""
+        return int(self.index.numel())
+
+    @classmethod
+    def from_edge_index(
+        cls, edge_index: Tensor, *, num_rows: int, time: Tensor | None = None
+    ) -> CSR:
+        """Group edges by `edge_index[0]`; `edge_index[1]` holds the neighbours.
+
+        Messages flow from source to destination, so a sampler that asks who sends to a node
+        passes `edge_index.flip(0)`.
+
+        Shapes:
+            edge_index: int64, `[2, num_edges]`.
+            time: `[num_edges]`.
+
+        Raises:
+            DataError: `edge_index` has another shape or dtype, names a row outside
+                `0 .. num_rows - 1`, or `time` has another length or is not finite.
+        """
+        _check_edges(edge_index, num_rows, time)
+        row, neighbour = edge_index.detach().cpu()
+        edge_id = torch.arange(row.numel())
+        if time is not None:
+            time = time.detach().cpu()
+            edge_id = torch.argsort(time, stable=True)
+        edge_id = edge_id[torch.argsort(row[edge_id], stable=True)]
+        indptr = torch.zeros(num_rows + 1, dtype=torch.long)
+        torch.cumsum(torch.bincount(row, minlength=num_rows), dim=0, out=indptr[1:])
+        return cls(indptr, neighbour[edge_id], edge_id, None if time is None else time[edge_id])
+
+
+def _check_edges(edge_index: Tensor, num_rows: int, time: Tensor | None) -> None:
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
+        raise DataError(
+            f"expected edge_index as int64 [2, num_edges], got {edge_index.dtype} "
+            f"{list(edge_index.shape)}; convert it with edge_index.long()"
+        )
+    if edge_index.numel():
+        low, high = int(edge_index[0].min()), int(edge_index[0].max())
+        if low < 0 or high >= num_rows or int(edge_index[1].min()) < 0:
+            raise DataError(
+                f"edge_index names rows {low} to {high}, but there are {num_rows} rows and no "
+                "index may be negative; set num_nodes or renumber the nodes"
+            )
+    if time is not None:
+        if time.shape != edge_index.shape[1:]:
+            raise DataError(
+                f"expected one time for each of {edge_index.size(1)} edges, got "
+                f"{list(time.shape)}; flatten it or drop it"
+            )
+        if not bool(torch.isfinite(time).all()):
+            raise DataError("some edge times are NaN or infinite; drop those edges first")
+
+
+def sample_neighbors(
+    csr: CSR,
+    seeds: Tensor,
+    fanout: int,
+    *,
+    generator: torch.Generator | None,
+    before: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw up to `fanout` edges of every seed, uniformly and without replacement.
+
+    A row with no more than `fanout` edges is returned whole. A longer one goes through Floyd's
+    algorithm (Bentley & Floyd, "A sample of brilliance", 1987) for all such seeds at once, in
+    `O(fanout ** 2)` per seed whatever the degree, so a hub costs no more than any other node.
+
+    Args:
+        csr: The rows to draw from.
+        seeds: Rows; one that appears twice is drawn for twice, independently.
+        fanout: The most edges per seed; -1 takes all.
+        generator: The source of randomness; may be None only where `fanout` is -1 or 0.
+        before: The latest time that each seed may see; edges newer than it do not exist.
+
+    Returns:
+        The position in `seeds` (ascending), the neighbour and the edge id of every edge drawn.
+
+    Shapes:
+        seeds: int64, `[num_seeds]`.
+        before: `[num_seeds]`, in the unit of `csr.time`.
+        output: three times int64, `[num_drawn]`.
+
+    Raises:
+        ConfigError: `fanout` is below -1, or it is positive and there is no generator.
+        DataError: `before` does not fit `seeds` or `csr.time`.
+    """
+    if fanout < -1:
+        raise ConfigError(f"expected a fanout of -1 (all) or more, got {fanout}; use -1 for all")
+    if fanout > 0 and generator is None:
+        raise ConfigError(f"fanout={fanout} draws at random; pass a torch.Generator")
+    start = csr.indptr[seeds]
+    degree = csr.indptr[seeds + 1] - start
+    if before is not None:
+        degree = _count_until(csr, start, degree, before)
+    if fanout == -1 or not bool((degree > fanout).any()):
+        position, slot = _all_slots(start, degree)
+    else:
+        position, slot = _some_slots(start, degree, fanout, generator)
+    return position, csr.index[slot], csr.edge_id[slot]
+
+
+def _all_slots(start: Tensor, degree: Tensor) -> tuple[Tensor, Tensor]:
+    position = torch.repeat_interleave(torch.arange(degree.numel()), degree)
+    first = degree.cumsum(0) - degree  # where each seed's run starts in the output
+    offset = torch.arange(position.numel()) - first[position]
+    return position, start[position] + offset
+
+
+def _some_slots(
+    start: Tensor, degree: Tensor, fanout: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    is_long = degree > fanout
+    position, slot = _all_slots(start, degree.masked_fill(is_long, 0))
+    long = is_long.nonzero().flatten()
+    offset = _floyd(degree[long], fanout, generator)
+    position = torch.cat([position, long.repeat_interleave(fanout)])
+    slot = torch.cat([slot, (start[long, None] + offset).flatten()])
+    order = torch.argsort(position, stable=True)
+    return position[order], slot[order]
+
+
+def _floyd(degree: Tensor, fanout: int, generator: torch.Generator | None) -> Tensor:
+    """Return `fanout` distinct offsets below each degree; int64, `[len(degree), fanout]`."""
+    chosen = degree.new_full((degree.numel(), fanout), -1)
+    draws = torch.rand(chosen.shape, generator=generator, dtype=torch.float64)
+    for i in range(fanout):
+        last = degree - fanout + i  # this step draws from 0 .. last
+        # Rounding can lift the product to last + 1 where the draw is next to 1.
+        pick = torch.minimum((draws[:, i] * (last + 1)).long(), last)
+        taken = (chosen[:, :i] == pick[:, None]).any(dim=1)
+        chosen[:, i] = torch.where(taken, last, pick)
+    return chosen
+
+
+def _count_until(csr: CSR, start: Tensor, degree: Tensor, before: Tensor) -> Tensor:
+    """Count the edges of each row that are not newer than `before`, by bisection."""
+    if csr.time is None:
+        raise DataError("the rows carry no time; build the CSR with time=")
+    if before.shape != start.shape:
+        raise DataError(
+            f"expected one time for each of {start.numel()} seeds, got {list(before.shape)}"
+        )
+    exact = csr.time.dtype == torch.float64 and not before.is_floating_point()
+    if before.dtype != csr.time.dtype and not exact:
+        raise DataError(
+            f"seed times are {before.dtype} and edge times {csr.time.dtype}, which would round "
+            "a time and could let a newer edge through; give both the same dtype"
+        )
+    if bool(torch.isnan(before).any()):
+        raise DataError("a seed time is NaN; give every seed a time")
+    low, high = torch.zeros_like(degree), degree.clone()
+    while bool((low < high).any()):
+        middle = (low + high) // 2
+        slot = (start + middle).clamp(max=csr.num_edges - 1)
+        is_old = (csr.time[slot] <= before) & (low < high)
+        low, high = torch.where(is_old, middle + 1, low), torch.where(is_old, high, middle)
+    return low
