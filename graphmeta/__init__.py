@@ -1,1 +1,8 @@
-"""Graph meta-learning for cold-start recommendation."""
+"""Graph meta-learning for cold-start recommendation on PyTorch Geometric."""
+
+from graphmeta import data
+from graphmeta.encoders import RelationEncoder
+from graphmeta.meta import MAML
+from graphmeta.ranking.recommender import ColdStartRecommender
+
+__all__ = ["MAML", "ColdStartRecommender", "RelationEncoder", "data"]

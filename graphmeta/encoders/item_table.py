@@ -37,7 +37,9 @@ class ItemTable(nn.Module):
             raise ConfigError(f"channels={channels} must be at least 1")
         generator = torch.Generator().manual_seed(seed)
         num_items = int(graph["item"].num_nodes)
-        self.embedding = nn.Parameter(torch.randn(num_items, channels, generator=generator))
+        start = torch.randn(num_items, channels, generator=generator)
+        # Small enough that an untrained table ranks by popularity.
+        self.embedding = nn.Parameter(0.3 * start)
         popularity = torch.bincount(graph[RATES].edge_index[1], minlength=num_items)
         self.bias = nn.Parameter((popularity + 1.0).log() - (popularity.sum() + num_items).log())
         self.user_vector = nn.Parameter(torch.zeros(channels))
