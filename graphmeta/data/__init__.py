@@ -1,1 +1,31 @@
-"""Placeholder."""
+"""Interactions from any source, as a bipartite graph, split and audited."""
+
+from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
+from graphmeta.data.features import FeatureMatrix, feature_matrix
+from graphmeta.data.file import from_file, from_sql, read_file
+from graphmeta.data.id_map import IdMap
+from graphmeta.data.named_sets import NamedSet, load_named, named_sets
+from graphmeta.data.pyg import from_pyg
+from graphmeta.data.split import split_cold_users, split_hash
+from graphmeta.data.table import from_frame
+
+__all__ = [
+    "ColdSplit",
+    "ColdUsers",
+    "FeatureMatrix",
+    "IdMap",
+    "NamedSet",
+    "Support",
+    "bipartite_graph",
+    "feature_matrix",
+    "from_file",
+    "from_frame",
+    "from_pyg",
+    "from_sql",
+    "load_named",
+    "named_sets",
+    "read_file",
+    "split_cold_users",
+    "split_hash",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,10 +53,11 @@ class Support:
         return replace(self, **moved)
 
     def __getitem__(self, rows: Tensor | slice) -> Support:
-        return Support(
-            *(v[rows] if isinstance(v := getattr(self, f.name), Tensor) else None
-              for f in fields(self))
-        )  # fmt: skip
+        taken: dict[str, Any] = {
+            f.name: v[rows] if isinstance(v := getattr(self, f.name), Tensor) else None
+            for f in fields(self)
+        }
+        return replace(self, **taken)
 
     def to_dense(self, num_items: int) -> Tensor:
         """Return the binary user-item matrix; float32, `[n_users, num_items]`."""
@@ -98,7 +100,7 @@ class ColdUsers:
         """
         if not 0 <= k <= self.k_max:
             raise ConfigError(f"k={k} is outside 0..{self.k_max}, what the split holds; lower k")
-        cut = {
+        cut: dict[str, Any] = {
             name: v[:, :k] if isinstance(v := getattr(self.first, name), Tensor) else None
             for name in ("item_index", "rating", "time")
         }

@@ -1,0 +1,64 @@
+"""The bipartite graph that every reader of interactions returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import DataError
+
+FORWARD = ("user", "rates", "item")
+REVERSE = ("item", "rev_rates", "user")
+
+
+def bipartite_graph(
+    edge_index: Tensor,
+    *,
+    user_ids: IdMap,
+    item_ids: IdMap,
+    rating: Tensor | None = None,
+    time: Tensor | None = None,
+    user_x: Tensor | None = None,
+    item_x: Tensor | None = None,
+) -> HeteroData:
+    """Build the user-item graph with both edge directions and its id maps.
+
+    Edges keep their order; of edges that join the same pair the first is kept.
+
+    Shapes:
+        edge_index: int64, `[2, n_edges]`, user rows above item rows.
+        rating: `[n_edges]`; time: `[n_edges]`.
+        user_x: `[n_users, n_features]`; item_x: `[n_items, n_features]`.
+
+    Raises:
+        DataError: A feature matrix has another number of rows than there are nodes.
+    """
+    pair = (edge_index[0] * len(item_ids) + edge_index[1]).numpy()
+    first = ~np.asarray(pd.Index(pair).duplicated())
+    if not first.all():
+        keep = torch.from_numpy(np.flatnonzero(first))
+        edge_index = edge_index[:, keep]
+        rating = None if rating is None else rating[keep]
+        time = None if time is None else time[keep]
+    graph = HeteroData()
+    for node, ids, x in (("user", user_ids, user_x), ("item", item_ids, item_x)):
+        graph[node].num_nodes = len(ids)
+        graph[node].id_map = ids
+        if x is not None:
+            if x.size(0) != len(ids):
+                raise DataError(f"{node} features have {x.size(0)} rows for {len(ids)} {node}s")
+            graph[node].x = x.float()
+    for edge_type, index in ((FORWARD, edge_index), (REVERSE, edge_index.flip(0))):
+        store: Any = graph[edge_type]
+        store.edge_index = index.contiguous()
+        if rating is not None:
+            store.rating = rating.float()
+        if time is not None:
+            store.time = time.double()
+    return graph

@@ -1,0 +1,134 @@
+"""Node features: numeric, categorical and multi-hot columns as one matrix with ids."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """Features of nodes that are known by their external ids.
+
+    Shapes:
+        x: float32, `[n_ids, n_features]`.
+        names: one name a column of `x`, such as `genres=Comedy`.
+    """
+
+    id_map: IdMap
+    x: Tensor
+    names: tuple[str, ...]
+
+
+def feature_matrix(
+    frame: pd.DataFrame,
+    *,
+    id: str,
+    numeric: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    multi_hot: Sequence[str] = (),
+    separator: str = "|",
+) -> FeatureMatrix:
+    """Encode columns of a table with one node a row.
+
+    Numeric columns are standardised (zero mean, unit variance; missing values are the
+    mean, so 0). Categorical columns become one indicator a category, multi-hot columns one
+    indicator a token; a missing value has none. Categories and tokens are sorted.
+
+    Raises:
+        DataError: A column is missing or not numeric, an id is missing or appears twice,
+            or no feature column was named.
+    """
+    for column in (id, *numeric, *categorical, *multi_hot):
+        if column not in frame.columns:
+            present = ", ".join(map(str, frame.columns))
+            raise DataError(f"no column {column!r} among {present}")
+    if not (numeric or categorical or multi_hot):
+        raise DataError("no feature column was named; give numeric, categorical or multi_hot")
+    blocks: list[np.ndarray[Any, Any]] = []
+    names: list[str] = []
+    for column in numeric:
+        blocks.append(_standardised(frame[column], column))
+        names.append(column)
+    for column, split in [*((c, None) for c in categorical), *((c, separator) for c in multi_hot)]:
+        block, labels = _indicators(frame[column], split)
+        blocks.append(block)
+        names.extend(f"{column}={label}" for label in labels)
+    x = torch.from_numpy(np.concatenate(blocks, axis=1))
+    return FeatureMatrix(IdMap(frame[id].to_numpy()), x, tuple(names))
+
+
+def aligned_features(
+    features: FeatureMatrix | np.ndarray[Any, Any] | Tensor | None, ids: IdMap, *, name: str
+) -> Tensor | None:
+    """Return features in the row order of `ids`; nodes without a row get zeros.
+
+    How many nodes had none is logged as a warning. A plain matrix must already be in order.
+
+    Shapes:
+        output: float32, `[len(ids), n_features]` or None.
+
+    Raises:
+        DataError: The matrix is not two-dimensional, not finite, has another number of
+            rows, or no id matches.
+    """
+    if features is None:
+        return None
+    if isinstance(features, FeatureMatrix):
+        row = features.id_map.find(ids.ids)
+        missing = int((row < 0).sum())
+        if missing == len(ids):
+            raise DataError(f"no {name} id has features; check the type of the feature ids")
+        if missing:
+            logger.warning("%d of %d %ss have no features; they get zeros", missing, len(ids), name)
+        x = features.x[row.clamp(min=0)] * (row >= 0).unsqueeze(1)
+    else:
+        x = torch.as_tensor(features)
+    if x.dim() != 2 or x.size(0) != len(ids):
+        raise DataError(
+            f"{name} features have shape {tuple(x.shape)}; expected [{len(ids)}, n_features], "
+            "or pass a FeatureMatrix to match by id"
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise DataError(f"{name} features hold NaN or infinity; fill them first")
+    return x.float()
+
+
+def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+    try:
+        values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"feature column {name!r} is not numeric: {error}") from error
+    if np.isinf(values).any():
+        raise DataError(f"feature column {name!r} holds infinity; replace it first")
+    known = values[~np.isnan(values)]
+    if not len(known):
+        raise DataError(f"feature column {name!r} holds no number; leave it out")
+    scaled = (values - known.mean()) / (known.std() or 1.0)
+    return np.asarray(np.nan_to_num(scaled), dtype=np.float32)[:, None]
+
+
+def _indicators(
+    column: pd.Series[Any], separator: str | None
+) -> tuple[np.ndarray[Any, Any], list[str]]:
+    text = column.astype("string").reset_index(drop=True)
+    if separator is not None:
+        text = text.str.split(separator, regex=False).explode()
+    text = text[text.notna().to_numpy()].str.strip()
+    text = text[(text != "").to_numpy(dtype=bool)]
+    codes, labels = pd.factorize(text, sort=True)
+    out = np.zeros((len(column), len(labels)), dtype=np.float32)
+    out[text.index.to_numpy(), codes] = 1.0
+    return out, [str(label) for label in labels]

@@ -1,0 +1,169 @@
+"""The deterministic cold-user split: who is held out, and what each of them shows first."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
+from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import ConfigError, DataError
+
+Array = np.ndarray[Any, Any]
+TEST_SHARE = 0.1
+HELD_OUT_SHARE = 0.2
+
+
+def split_hash(text: str) -> float:
+    """Return `int(md5(text).hexdigest()[:8], 16) / 2**32`, a number in [0, 1)."""
+    digest = hashlib.md5(text.encode("utf-8"), usedforsecurity=False).hexdigest()
+    return int(digest[:8], 16) / 2**32
+
+
+def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = None) -> ColdSplit:
+    """Split users into training, validation and test users by the hash of their id.
+
+    With `h` = `split_hash` and split seed S, user u is a test user where `h(f"{S}/{u}")`
+    is below 0.1, a validation user below 0.2, else a training user. The catalogue is every
+    item of a training user. A history is ordered by time, ties by item id (as numbers where
+    ids are numbers, else as strings); without time by `h(f"{S}/{u}/{i}")`. Interactions
+    outside the catalogue are dropped, then users with too short a history.
+
+    Args:
+        graph: A graph with `(user, rates, item)` edges.
+        seed: The split seed S.
+        k_max: Largest support. By rule 10, or 5 where the median number of items per user is
+            under 10. A user needs 5 more interactions than that, 1 more where it is 5 or less.
+
+    Raises:
+        DataError: There is no training user, or no validation or test user has enough history.
+        ConfigError: `k_max` is below 1.
+    """
+    user_ids = graph["user"].id_map.ids
+    score = np.array([split_hash(f"{seed}/{u}") for u in user_ids])
+    role = np.where(score < TEST_SHARE, 2, np.where(score < HELD_OUT_SHARE, 1, 0))
+    users = graph[FORWARD].edge_index[0].numpy()
+    train_edges = np.flatnonzero(role[users] == 0)
+    if not len(train_edges):
+        raise DataError(f"seed {seed} leaves no training user of {len(user_ids)}; add users")
+    k = history_size(graph, k_max)
+    order = _history_order(graph, np.flatnonzero(role[users] > 0), seed)
+    train, item_row = training_graph(graph, train_edges)
+    parts = [
+        cold_users(graph, order[role[users[order]] == part], item_row, k_max=k, name=name)
+        for part, name in ((1, "validation"), (2, "test"))
+    ]
+    return ColdSplit(train, parts[0], parts[1], seed)
+
+
+def history_size(graph: HeteroData, k_max: int | None = None) -> int:
+    """Return `k_max`, or by rule 10; 5 where the median items per user is under 10.
+
+    Raises:
+        ConfigError: `k_max` is below 1.
+    """
+    if k_max is not None:
+        if k_max < 1:
+            raise ConfigError(f"k_max={k_max} is below 1; give at least 1")
+        return k_max
+    count = np.bincount(graph[FORWARD].edge_index[0].numpy())
+    return 5 if np.median(count[count > 0]) < 10 else 10
+
+
+def item_rank(graph: HeteroData) -> Array:
+    """Return each item's place among the item ids: numeric where ids are, else as strings."""
+    ids = graph["item"].id_map.ids
+    keys = ids if np.issubdtype(ids.dtype, np.number) else np.array([str(i) for i in ids])
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[np.argsort(keys, kind="stable")] = np.arange(len(ids))
+    return rank
+
+
+def training_graph(graph: HeteroData, edges: Array) -> tuple[HeteroData, Array]:
+    """Return the graph of the given edges, renumbered, and each item's new row (-1: none)."""
+    keep = torch.from_numpy(edges)
+    store = graph[FORWARD]
+    edge_index = store.edge_index[:, keep].clone()
+    ids, x = {}, {}
+    rows = {}
+    for side, node in enumerate(("user", "item")):
+        kept = edge_index[side].unique()
+        row = torch.full((graph[node].num_nodes,), -1, dtype=torch.long)
+        row[kept] = torch.arange(len(kept))
+        edge_index[side] = row[edge_index[side]]
+        ids[node], rows[node] = graph[node].id_map.select(kept), row.numpy()
+        x[node] = graph[node].x[kept] if "x" in graph[node] else None
+    train = bipartite_graph(
+        edge_index,
+        user_ids=ids["user"],
+        item_ids=ids["item"],
+        rating=store.rating[keep] if "rating" in store else None,
+        time=store.time[keep] if "time" in store else None,
+        user_x=x["user"],
+        item_x=x["item"],
+    )
+    return train, rows["item"]
+
+
+def cold_users(
+    graph: HeteroData, edges: Array, item_row: Array, *, k_max: int, name: str
+) -> ColdUsers:
+    """Cut histories into the first `k_max` interactions and the query.
+
+    Args:
+        graph: The whole graph.
+        edges: Edge numbers sorted by user, then in the order of the history.
+        item_row: Row in the catalogue of each item, -1 where it is not in it.
+        k_max: Size of the largest support.
+        name: What to call these users in an error.
+
+    Raises:
+        DataError: No user has enough history.
+    """
+    store = graph[FORWARD]
+    users, items = store.edge_index.numpy()
+    edges = edges[item_row[items[edges]] >= 0]
+    need = k_max + (5 if k_max > 5 else 1)
+    who, start, count = np.unique(users[edges], return_index=True, return_counts=True)
+    enough = count >= need
+    if not enough.any():
+        longest = int(count.max()) if len(count) else 0
+        raise DataError(
+            f"no {name} user has the {need} interactions that k_max={k_max} needs (the longest "
+            f"history within the catalogue is {longest}, {len(who)} {name} users); "
+            "use more data, another seed or a lower k_max"
+        )
+    who, start, count = who[enough], start[enough], count[enough]
+    first = edges[start[:, None] + np.arange(k_max)]
+    size = count - k_max
+    ptr = np.concatenate([[0], np.cumsum(size)])
+    query = edges[np.repeat(start + k_max - ptr[:-1], size) + np.arange(ptr[-1])]
+    support = Support(
+        torch.from_numpy(item_row[items[first]]),
+        store.rating[torch.from_numpy(first)] if "rating" in store else None,
+        store.time[torch.from_numpy(first)] if "time" in store else None,
+        graph["user"].x[torch.from_numpy(who)] if "x" in graph["user"] else None,
+    )
+    return ColdUsers(
+        IdMap(graph["user"].id_map.ids[who]),
+        support,
+        torch.from_numpy(ptr),
+        torch.from_numpy(item_row[items[query]]),
+    )
+
+
+def _history_order(graph: HeteroData, edges: Array, seed: int) -> Array:
+    users, items = graph[FORWARD].edge_index.numpy()
+    users, items = users[edges], items[edges]
+    if "time" in graph[FORWARD]:
+        key = graph[FORWARD].time.numpy()[edges]
+    else:
+        user_ids, item_ids = graph["user"].id_map.ids, graph["item"].id_map.ids
+        pairs = zip(user_ids[users], item_ids[items], strict=True)
+        key = np.array([split_hash(f"{seed}/{u}/{i}") for u, i in pairs])
+    return edges[np.lexsort((item_rank(graph)[items], key, users))]

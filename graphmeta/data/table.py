@@ -1,0 +1,159 @@
+"""From a table of interactions to the bipartite graph."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.features import FeatureMatrix, aligned_features
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import ConfigError, DataError
+
+Features = FeatureMatrix | np.ndarray[Any, Any] | torch.Tensor
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    user: str = "user",
+    item: str = "item",
+    rating: str | None = None,
+    time: str | None = None,
+    min_rating: float | None = None,
+    user_features: Features | None = None,
+    item_features: Features | None = None,
+) -> HeteroData:
+    """Turn a table with one interaction a row into a bipartite graph.
+
+    Users and items are numbered by first appearance. Rows rated below `min_rating` are
+    dropped first (they are no interactions); of rows with the same pair the first is kept.
+    Dates become seconds since 1970. Ids that are whole floats become integers.
+
+    Args:
+        frame: One interaction a row.
+        user: Column with user ids.
+        item: Column with item ids.
+        rating: Column with ratings, or None.
+        time: Column with numbers or dates, or None.
+        min_rating: Lowest rating that counts as an interaction.
+        user_features: A `FeatureMatrix`, matched by id, or a dense matrix in row order.
+        item_features: The same for items.
+
+    Raises:
+        DataError: The table is empty, or a column is missing or holds values that cannot
+            be used: missing ids, ratings that are not finite numbers, negative times, a
+            single user or a single item.
+        ConfigError: `min_rating` was given without `rating`.
+    """
+    if min_rating is not None and rating is None:
+        raise ConfigError("min_rating needs ratings; name the rating column with rating=")
+    require_columns(frame.columns, [c for c in (user, item, rating, time) if c is not None])
+    if not len(frame):
+        raise DataError("the table of interactions is empty; give at least one row")
+    ratings = None if rating is None else _rating_values(frame[rating], rating)
+    if ratings is not None and min_rating is not None:
+        frame, ratings = _rated(frame, ratings, min_rating)
+    times = None if time is None else _time_values(frame[time], time)
+    users, user_ids = _numbered(frame[user], user, "user")
+    items, item_ids = _numbered(frame[item], item, "item")
+    return bipartite_graph(
+        torch.from_numpy(np.stack([users, items])),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        rating=None if ratings is None else torch.from_numpy(ratings),
+        time=None if times is None else torch.from_numpy(times),
+        user_x=aligned_features(user_features, user_ids, name="user"),
+        item_x=aligned_features(item_features, item_ids, name="item"),
+    )
+
+
+def require_columns(present: Iterable[Any], wanted: Iterable[str]) -> None:
+    """Check that every wanted column is there.
+
+    Raises:
+        DataError: One is not; the message lists those present and the nearest name.
+    """
+    names = [str(name) for name in present]
+    for column in wanted:
+        if column not in names:
+            near = difflib.get_close_matches(column, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"no column {column!r} among {', '.join(names)}{hint}")
+
+
+def _rated(
+    frame: pd.DataFrame, ratings: np.ndarray[Any, Any], min_rating: float
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    keep = ratings >= min_rating
+    if not keep.any():
+        raise DataError(
+            f"no rating reaches min_rating={min_rating:g} (the largest is {ratings.max():g}); "
+            "lower it"
+        )
+    return frame[keep], ratings[keep]
+
+
+def _numbered(column: pd.Series[Any], name: str, kind: str) -> tuple[np.ndarray[Any, Any], IdMap]:
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{int(missing.sum())} of {len(column)} ids in column {name!r} are missing "
+            f"(first: row {int(missing.argmax())}); drop those rows first"
+        )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.float64)
+        if not (np.isfinite(values) & (values == np.floor(values))).all():
+            raise DataError(f"column {name!r} holds fractional {kind} ids; use whole numbers")
+        column = column.astype(np.int64)
+    elif pd.api.types.is_integer_dtype(column.dtype):
+        column = column.astype(np.int64)
+    codes, ids = pd.factorize(column)
+    if len(ids) < 2:
+        raise DataError(
+            f"column {name!r} holds one {kind} only ({ids[0]!r}); ranking needs at least two"
+        )
+    return codes.astype(np.int64), IdMap(ids)
+
+
+def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, Any]:
+    try:
+        values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        bad = column[pd.to_numeric(column, errors="coerce").isna().to_numpy()]
+        first = repr(bad.iloc[0]) if len(bad) else str(column.dtype)
+        raise DataError(f"{what} column {name!r} is not numeric (first: {first})") from error
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int((~finite).argmax())
+        raise DataError(
+            f"{what} column {name!r} is not finite in {int((~finite).sum())} of {len(values)} "
+            f"rows (first: row {row}); drop those rows first"
+        )
+    return values
+
+
+def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+    return _numbers(column, name, "rating").astype(np.float32)
+
+
+def _time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        zone_free = column.dt.tz_convert(None) if column.dt.tz is not None else column
+        column = (zone_free - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+    values = _numbers(column, name, "time")
+    if (values < 0).any():
+        row = int((values < 0).argmax())
+        raise DataError(
+            f"time column {name!r} is negative in {int((values < 0).sum())} of {len(values)} "
+            f"rows (first: row {row}, {values[row]:g}); give seconds since 1970 or an order from 0"
+        )
+    return values
