@@ -1,5 +1,6 @@
 """Interactions from any source, as a bipartite graph, split and audited."""
 
+from graphmeta.data.audit import AuditReport, audit_leakage, audit_split
 from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.features import FeatureMatrix, feature_matrix
@@ -11,12 +12,15 @@ from graphmeta.data.split import split_cold_users, split_hash
 from graphmeta.data.table import from_frame
 
 __all__ = [
+    "AuditReport",
     "ColdSplit",
     "ColdUsers",
     "FeatureMatrix",
     "IdMap",
     "NamedSet",
     "Support",
+    "audit_leakage",
+    "audit_split",
     "bipartite_graph",
     "feature_matrix",
     "from_file",

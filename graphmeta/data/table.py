@@ -138,7 +138,7 @@ def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, An
             f"{what} column {name!r} is not finite in {int((~finite).sum())} of {len(values)} "
             f"rows (first: row {row}); drop those rows first"
         )
-    return values
+    return values.copy()  # pandas may hand out a read-only view, which torch cannot wrap.
 
 
 def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:

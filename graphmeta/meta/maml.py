@@ -148,6 +148,7 @@ class MAML(nn.Module):
         """Return each user's own weights, from the shared ones and the user's support.
 
         Raises:
+            EncoderError: No adapted parameter has a part in the users' embeddings.
             NonFiniteError: An inner loss or gradient is NaN or infinite; the message names
                 the row in the batch and the step.
         """
@@ -157,9 +158,12 @@ class MAML(nn.Module):
         second_order = self.training and not self.first_order
         held_out = episodes.leave_one_out()
         k = episodes.support.item_index.size(1)
+        keeps_graph = torch.is_grad_enabled()
         with torch.enable_grad():
+            # A view of a parameter made without gradients is no node of the inner graph.
             fast = {
-                n: w if w.requires_grad else w.clone().requires_grad_() for n, w in fast.items()
+                n: w if keeps_graph and w.requires_grad else w.detach().clone().requires_grad_()
+                for n, w in fast.items()
             }
             for step in range(self.inner_steps):
                 repeated = {n: w.repeat_interleave(k, 0) for n, w in fast.items()}
@@ -172,6 +176,11 @@ class MAML(nn.Module):
                     create_graph=second_order,
                     allow_unused=True,
                 )
+                if all(gradient is None for gradient in gradients):
+                    raise EncoderError(
+                        f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
+                        "user's embedding; name others in adapt"
+                    )
                 self._check_finite(loss, gradients, step)
                 fast = {
                     name: weight if gradient is None else weight - size.exp() * gradient
@@ -179,9 +188,7 @@ class MAML(nn.Module):
                         fast.items(), gradients, self.log_step_size[step], strict=True
                     )
                 }
-        if not torch.is_grad_enabled():
-            fast = {n: w.detach() for n, w in fast.items()}
-        return fast
+        return fast if keeps_graph else {n: w.detach() for n, w in fast.items()}
 
     def _check_finite(self, loss: Tensor, gradients: Sequence[Tensor | None], step: int) -> None:
         finite = loss.detach().isfinite()

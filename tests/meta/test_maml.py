@@ -125,6 +125,28 @@ def test_users_with_fewer_than_two_edges_keep_the_shared_weights(
     assert all(torch.equal(fast[n][2:], shared[n][2:]) for n in fast)
 
 
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_adapts_alike_without_gradients_and_with_frozen_weights(
+    is_frozen: bool, episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    learner = MAML(encoder_of("relation"), inner_lr=0.5)
+    wanted = learner.adapt(episodes, table)
+    learner.requires_grad_(not is_frozen)
+    with torch.no_grad():
+        fast = learner.adapt(episodes, table)
+    assert not any(w.requires_grad for w in fast.values())
+    for name, weight in fast.items():
+        torch.testing.assert_close(weight, wanted[name].detach())
+
+
+def test_parameters_that_cannot_matter_are_refused(
+    episodes: EpisodeBatch, table: ItemTable
+) -> None:
+    learner = MAML(encoder_of("relation"), adapt=("output.item.*",))
+    with pytest.raises(EncoderError, match=r"none of the adapted parameters .*output\.item"):
+        learner.adapt(episodes, table)
+
+
 def test_zero_steps_is_the_unadapted_encoder(episodes: EpisodeBatch, table: ItemTable) -> None:
     encoder = encoder_of("relation")
     learner = MAML(encoder, inner_steps=0)
