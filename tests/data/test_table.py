@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from graphmeta.data import feature_matrix, from_frame
+from graphmeta.errors import ConfigError, DataError
+
+
+def frame():
+    return pd.DataFrame(
+        {"user": [7, 3, 7, 7], "item": ["b", "a", "a", "b"], "rating": [5, 2, 3, 1]}
+    ).assign(time=[1.0, 2.0, 3.0, 4.0])
+
+
+def test_rows_become_edges_by_first_appearance():
+    graph = from_frame(frame(), rating="rating", time="time")
+    assert graph["user"].id_map.ids.tolist() == [7, 3]
+    assert graph["item"].id_map.ids.tolist() == ["b", "a"]
+    forward, reverse = graph["user", "rates", "item"], graph["item", "rev_rates", "user"]
+    assert forward.edge_index.tolist() == [[0, 1, 0], [0, 1, 1]]
+    assert reverse.edge_index.tolist() == [[0, 1, 1], [0, 1, 0]]
+    assert forward.rating.tolist() == reverse.rating.tolist() == [5, 2, 3]
+    assert forward.time.tolist() == [1, 2, 3]
+
+
+def test_low_ratings_are_no_interactions():
+    graph = from_frame(frame(), rating="rating", min_rating=2)
+    assert graph["user", "rates", "item"].rating.tolist() == [5, 2, 3]
+    with pytest.raises(DataError, match="no rating reaches min_rating=9"):
+        from_frame(frame(), rating="rating", min_rating=9)
+    with pytest.raises(ConfigError, match="needs ratings"):
+        from_frame(frame(), min_rating=3)
+
+
+def test_dates_become_seconds():
+    dated = frame().assign(time=pd.to_datetime(["1970-01-02"] * 4))
+    assert from_frame(dated, time="time")["user", "rates", "item"].time.tolist() == [86400.0] * 3
+
+
+def test_item_features_are_matched_by_id():
+    features = feature_matrix(
+        pd.DataFrame({"item": ["a", "b"], "genres": ["x|y", "y"], "age": [1.0, 3.0]}),
+        id="item",
+        numeric=["age"],
+        multi_hot=["genres"],
+    )
+    assert features.names == ("age", "genres=x", "genres=y")
+    graph = from_frame(frame(), item_features=features)
+    assert graph["item"].x.tolist() == [[1, 0, 1], [-1, 1, 1]]
+    with pytest.raises(DataError, match="expected \\[2, n_features\\]"):
+        from_frame(frame(), item_features=np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "match"),
+    [
+        ({"user": [1, None, 2, 3]}, {}, "1 of 4 ids in column 'user' are missing"),
+        ({"user": [1, 1, 1, 1]}, {}, "holds one user only"),
+        ({"item": [1, 1, 1, 1]}, {}, "holds one item only"),
+        ({"user": [1.5, 2, 3, 4]}, {}, "fractional user ids"),
+        ({"time": [0, -1, 2, 3]}, {"time": "time"}, "time column 'time' is negative in 1 of 4"),
+        ({"time": [0, np.inf, 2, 3]}, {"time": "time"}, "not finite in 1 of 4 rows"),
+        ({"rating": ["1", "good", "2", "3"]}, {"rating": "rating"}, "not numeric .*'good'"),
+        ({}, {"rating": "ratings"}, "did you mean 'rating'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(change, options, match):
+    with pytest.raises(DataError, match=match):
+        from_frame(frame().assign(**change), **options)
+
+
+def test_an_empty_table_is_refused():
+    with pytest.raises(DataError, match="empty"):
+        from_frame(frame()[:0])
