@@ -5,10 +5,14 @@ from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
+from graphmeta.data.global_time_split import split_global_time
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.named_sets import NamedSet, load_named, named_sets
+from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.pyg import from_pyg
+from graphmeta.data.scipy_matrix import from_scipy, to_scipy
 from graphmeta.data.split import split_cold_users, split_hash
+from graphmeta.data.synthetic import planted_interactions
 from graphmeta.data.table import from_frame
 
 __all__ = [
@@ -25,11 +29,17 @@ __all__ = [
     "feature_matrix",
     "from_file",
     "from_frame",
+    "from_networkx",
     "from_pyg",
+    "from_scipy",
     "from_sql",
     "load_named",
     "named_sets",
+    "planted_interactions",
     "read_file",
     "split_cold_users",
+    "split_global_time",
     "split_hash",
+    "to_networkx",
+    "to_scipy",
 ]
