@@ -23,7 +23,7 @@ from graphmeta.tasks.link_seeds import LinkSeeds
 from graphmeta.tasks.subgraph_growth import SubgraphGrowth
 
 
-class NeighborSampler(BaseSampler):  # type: ignore[misc]
+class NeighborSampler(BaseSampler):
     """Samples the neighbourhood of nodes or links of a `HeteroData`, hop by hop.
 
     Give it to PyG's `NodeLoader(graph, node_sampler=...)` or `LinkLoader(graph, link_sampler=...)`.
