@@ -106,7 +106,7 @@ def audit_split(split: ColdSplit, *, split_time: float | None = None) -> AuditRe
     Raises:
         LeakageError: Something leaks; the message names the edge or the user.
     """
-    both = set(split.validation.user_ids.ids) & set(split.test.user_ids.ids)
+    both = set(split.validation.user_ids.ids.tolist()) & set(split.test.user_ids.ids.tolist())
     if both:
         raise LeakageError(f"user {next(iter(both))!r} is both a validation and a test user")
     total: dict[str, Any] = {}

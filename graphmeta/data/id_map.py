@@ -30,7 +30,7 @@ class IdMap:
         if index.hasnans:
             raise DataError("an id is missing (NaN or None); drop those rows first")
         if not index.is_unique:
-            twice = index[index.duplicated()][0]
+            twice = index[index.duplicated()].tolist()[0]
             raise DataError(f"id {twice!r} appears twice; ids must be distinct")
         self._ids = index
 
@@ -72,7 +72,7 @@ class IdMap:
         index = self.find(wanted)
         if bool((index < 0).any()):
             where = torch.nonzero(index < 0).flatten()[:3].tolist()
-            names = ", ".join(repr(pd.Index(wanted)[i]) for i in where)
+            names = ", ".join(map(repr, pd.Index(wanted)[where].tolist()))
             raise UnknownIdError(
                 f"{int((index < 0).sum())} of {len(index)} ids are unknown (first: {names}); "
                 f"check their type (the map holds {self._ids.dtype}) or drop them"

@@ -119,7 +119,8 @@ def _numbered(column: pd.Series[Any], name: str, kind: str) -> tuple[np.ndarray[
     codes, ids = pd.factorize(column)
     if len(ids) < 2:
         raise DataError(
-            f"column {name!r} holds one {kind} only ({ids[0]!r}); ranking needs at least two"
+            f"column {name!r} holds one {kind} only ({ids.tolist()[0]!r}); "
+            "ranking needs at least two"
         )
     return codes.astype(np.int64), IdMap(ids)
 

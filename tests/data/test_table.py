@@ -55,7 +55,7 @@ def test_item_features_are_matched_by_id():
     ("change", "options", "match"),
     [
         ({"user": [1, None, 2, 3]}, {}, "1 of 4 ids in column 'user' are missing"),
-        ({"user": [1, 1, 1, 1]}, {}, "holds one user only"),
+        ({"user": [1, 1, 1, 1]}, {}, r"holds one user only \(1\)"),
         ({"item": [1, 1, 1, 1]}, {}, "holds one item only"),
         ({"user": [1.5, 2, 3, 4]}, {}, "fractional user ids"),
         ({"time": [0, -1, 2, 3]}, {"time": "time"}, "time column 'time' is negative in 1 of 4"),
