@@ -2,6 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+from torch_geometric.data import HeteroData
+
+from graphmeta.data import from_frame, planted_interactions
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +15,9 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no data folder {root}; set GRAPHMETA_DATA_ROOT")
     return root
+
+
+@pytest.fixture
+def planted_graph() -> HeteroData:
+    """200 users, 100 items, four taste groups, ratings and times."""
+    return from_frame(planted_interactions(), rating="rating", time="time")

@@ -65,3 +65,8 @@ def test_a_split_passes_until_it_is_spoilt():
     spoilt = dataclasses.replace(split, validation=split.test)
     with pytest.raises(LeakageError, match="both a validation and a test user"):
         audit_split(spoilt)
+
+
+def test_a_planted_graph_splits_cleanly(planted_graph):
+    split = split_cold_users(planted_graph)
+    assert audit_split(split).held_out_users == len(split.validation) + len(split.test) > 20
