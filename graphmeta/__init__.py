@@ -3,6 +3,6 @@
 from graphmeta import data
 from graphmeta.encoders import RelationEncoder
 from graphmeta.meta import MAML
-from graphmeta.ranking.recommender import ColdStartRecommender
+from graphmeta.ranking import ColdStartRecommender, evaluate
 
-__all__ = ["MAML", "ColdStartRecommender", "RelationEncoder", "data"]
+__all__ = ["MAML", "ColdStartRecommender", "RelationEncoder", "data", "evaluate"]

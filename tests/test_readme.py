@@ -16,4 +16,4 @@ def test_readme_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
         exec(compile(block, "README.md", "exec"), scope)
     lines = capsys.readouterr().out.splitlines()
     assert len(blocks) == 2
-    assert len(lines) == 11
+    assert len(lines) == 12
