@@ -40,7 +40,7 @@ def evaluate(
     Raises:
         ConfigError: A support size is outside what the split holds.
         DataError: There is no user, or one without a query.
-        NonFiniteError: A score is NaN.
+        NonFiniteError: A score is NaN or infinite.
     """
     if not len(users):
         raise DataError("there are no users to evaluate")

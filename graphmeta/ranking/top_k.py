@@ -21,12 +21,15 @@ def top_k(scores: Tensor, exclude: Tensor, *, k: int, generator: torch.Generator
 
     Raises:
         ConfigError: `k` exceeds the candidates of some user.
-        NonFiniteError: A score is NaN.
+        NonFiniteError: A score is NaN or infinite, and so could tie with the excluded.
     """
     n_users, n_items = scores.shape
-    if bool(scores.isnan().any()):
-        row = int(scores.isnan().any(1).nonzero()[0])
-        raise NonFiniteError(f"the scores of row {row} hold NaN; a scorer must rank every item")
+    finite = scores.isfinite().all(1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise NonFiniteError(
+            f"the scores of row {row} hold NaN or infinity; a scorer must rank every item"
+        )
     most = n_items - int((exclude >= 0).sum(1).max()) if n_users else n_items
     if not 1 <= k <= most:
         raise ConfigError(f"k={k} is outside 1..{most}, the candidates left; change k")
