@@ -115,8 +115,9 @@ class MAML(nn.Module):
                 out = vmap(run, randomness="different")(fast, dict(x_dict), dict(edge_index_dict))
             except RuntimeError as error:
                 raise EncoderError(
-                    f"{type(self.encoder).__name__} cannot be batched over users ({error}); "
-                    "pass is_batched=False for the slower loop"
+                    f"{type(self.encoder).__name__} failed on a batch of users ({error}); its "
+                    f"input width must be the {next(iter(x_dict.values())).size(-1)} channels "
+                    "of the item table; if it is, pass is_batched=False for the slower loop"
                 ) from error
         else:
             n = len(next(iter(x_dict.values())))

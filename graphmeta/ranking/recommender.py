@@ -35,6 +35,9 @@ class ColdStartRecommender:
         k_max: Largest support drawn in training.
         is_adapted: Score with each user's own weights; otherwise with the shared ones.
         seed: Draws embeddings, episodes and neighbours.
+
+    Raises:
+        ConfigError: `learner` is an encoder that no learner wraps.
     """
 
     def __init__(
@@ -50,6 +53,9 @@ class ColdStartRecommender:
         is_adapted: bool = True,
         seed: int = 0,
     ) -> None:
+        if not isinstance(learner, MAML):
+            name = type(learner).__name__
+            raise ConfigError(f"learner is a {name}; wrap the encoder, as in MAML({name}(...))")
         self.learner = learner
         self.channels = channels
         self.num_neighbors = num_neighbors

@@ -9,7 +9,7 @@ import torch
 from graphmeta.data import from_frame
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import RelationEncoder
-from graphmeta.errors import ConfigError, DataError, UnknownIdError
+from graphmeta.errors import ConfigError, DataError, EncoderError, UnknownIdError
 from graphmeta.meta import MAML
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
@@ -61,3 +61,12 @@ def test_bad_input(model: ColdStartRecommender) -> None:
         model.recommend(["i0"], k=16)
     with pytest.raises(DataError, match="not fitted"):
         ColdStartRecommender(model.learner).recommend([])
+
+
+def test_an_encoder_that_does_not_fit_is_told_why() -> None:
+    graph = from_frame(pd.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 3]}))
+    encoder = RelationEncoder(graph.metadata(), out_channels=8)
+    with pytest.raises(EncoderError, match="input width must be the 16 channels"):
+        ColdStartRecommender(MAML(encoder), channels=16, epochs=1).fit(graph)
+    with pytest.raises(ConfigError, match=r"learner is a RelationEncoder; wrap the encoder"):
+        ColdStartRecommender(encoder)  # type: ignore[arg-type]
