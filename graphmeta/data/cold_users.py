@@ -70,19 +70,34 @@ class Support:
 class ColdUsers:
     """Held-out users of a split: their first `k_max` interactions and all later ones.
 
-    Item indices are rows of the training catalogue. The query is the same for every k.
+    Item indices are rows of the training catalogue. The query is the same for every k. What
+    the evaluation says about the catalogue needs its ids and how known each item is, so they
+    travel with the users.
+
+    Args:
+        user_ids: Ids of these users.
+        first: Their first interactions.
+        query_ptr: Where each user's query starts and ends.
+        query_index: The queries, one user after the other.
+        item_ids: Ids of the catalogue.
+        item_count: Training users of each item of the catalogue.
+        n_train_users: Training users in all.
 
     Shapes:
         first: a `Support` of shape `[n_users, k_max]`, without padding.
         query_ptr: int64, `[n_users + 1]`; the query of user u is
             `query_index[query_ptr[u]:query_ptr[u + 1]]`.
         query_index: int64, `[n_query]`.
+        item_count: int64, `[n_items]`.
     """
 
     user_ids: IdMap
     first: Support
     query_ptr: Tensor
     query_index: Tensor
+    item_ids: IdMap
+    item_count: Tensor
+    n_train_users: int
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -116,11 +131,12 @@ class ColdUsers:
         counts = self.query_ptr.diff()[rows]
         ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         offset = torch.repeat_interleave(self.query_ptr[rows] - ptr[:-1], counts)
-        return ColdUsers(
-            self.user_ids.select(rows),
-            self.first[rows],
-            ptr,
-            self.query_index[offset + torch.arange(len(offset))],
+        return replace(
+            self,
+            user_ids=self.user_ids.select(rows),
+            first=self.first[rows],
+            query_ptr=ptr,
+            query_index=self.query_index[offset + torch.arange(len(offset))],
         )
 
     def batches(self, size: int) -> Iterator[tuple[slice, ColdUsers]]:

@@ -67,7 +67,7 @@ def split_global_time(
         "test": arrival > end,
     }
     parts = [
-        cold_users(graph, order[mask[order]], item_row, k_max=k, name=name)
+        cold_users(graph, order[mask[order]], item_row, train=train, k_max=k, name=name)
         for name, mask in masks.items()
     ]
     return ColdSplit(train, parts[0], parts[1], 0)

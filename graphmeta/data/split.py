@@ -55,7 +55,9 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
     order = _history_order(graph, np.flatnonzero(role[users] > 0), seed)
     train, item_row = training_graph(graph, train_edges)
     parts = [
-        cold_users(graph, order[role[users[order]] == part], item_row, k_max=k, name=name)
+        cold_users(
+            graph, order[role[users[order]] == part], item_row, train=train, k_max=k, name=name
+        )
         for part, name in ((1, "validation"), (2, "test"))
     ]
     return ColdSplit(train, parts[0], parts[1], seed)
@@ -111,7 +113,13 @@ def training_graph(graph: HeteroData, edges: Array) -> tuple[HeteroData, Array]:
 
 
 def cold_users(
-    graph: HeteroData, edges: Array, item_row: Array, *, k_max: int, name: str
+    graph: HeteroData,
+    edges: Array,
+    item_row: Array,
+    *,
+    train: HeteroData,
+    k_max: int,
+    name: str,
 ) -> ColdUsers:
     """Cut histories into the first `k_max` interactions and the query.
 
@@ -119,6 +127,7 @@ def cold_users(
         graph: The whole graph.
         edges: Edge numbers sorted by user, then in the order of the history.
         item_row: Row in the catalogue of each item, -1 where it is not in it.
+        train: The graph of the training edges, which is the catalogue.
         k_max: Size of the largest support.
         name: What to call these users in an error.
 
@@ -154,6 +163,9 @@ def cold_users(
         support,
         torch.from_numpy(ptr),
         torch.from_numpy(item_row[items[query]]),
+        item_ids=train["item"].id_map,
+        item_count=torch.bincount(train[FORWARD].edge_index[1], minlength=train["item"].num_nodes),
+        n_train_users=int(train["user"].num_nodes),
     )
 
 

@@ -11,7 +11,8 @@ def users():
         torch.tensor([[0, 1], [2, 3]]), torch.tensor([[5.0, 4.0], [3.0, 2.0]]), user_x=torch.eye(2)
     )
     ptr, query = torch.tensor([0, 1, 4]), torch.tensor([9, 6, 7, 8])
-    return ColdUsers(IdMap(["ann", "bob"]), first, ptr, query)
+    items, count = IdMap("abcdefghij"), torch.arange(1, 11)
+    return ColdUsers(IdMap(["ann", "bob"]), first, ptr, query, items, count, 10)
 
 
 def test_support_is_cut_and_the_query_stays(users):
@@ -29,6 +30,8 @@ def test_selection_keeps_each_user_whole(users):
     assert swapped.user_ids.ids.tolist() == ["bob", "ann"]
     assert [swapped.query(n).tolist() for n in range(2)] == [[6, 7, 8], [9]]
     assert swapped.first.rating.tolist() == [[3, 2], [5, 4]]
+    assert swapped.item_ids == users.item_ids
+    assert swapped.item_count.equal(users.item_count)
     blocks = [block.query_index.tolist() for _, block in users.batches(1)]
     assert blocks == [[9], [6, 7, 8]]
 

@@ -23,6 +23,8 @@ def test_no_training_edge_is_newer_than_what_is_held_out(graph):
     assert newest < float(split.validation.first.time.min())
     assert float(split.validation.first.time.max()) < float(split.test.first.time.min())
     assert audit_split(split, split_time=newest).timed_edges > 0
+    assert int(split.test.item_count.sum()) == split.train["user", "rates", "item"].num_edges
+    assert split.test.n_train_users == split.train["user"].num_nodes
 
 
 def test_what_cannot_be_split_is_refused(graph):

@@ -101,6 +101,16 @@ def test_support_and_training_edges_keep_their_attributes():
         assert known[user, item][0] == rating
 
 
+def test_held_out_users_carry_the_catalogue_and_its_training_users():
+    frame = random_frame(2, 30).drop_duplicates(["user", "item"])
+    split = split_cold_users(from_frame(frame), seed=2)
+    trained = frame[[h(f"2/{u}") >= 0.2 for u in frame["user"]]]
+    for users in (split.validation, split.test):
+        counted = dict(zip(users.item_ids.ids.tolist(), users.item_count.tolist(), strict=True))
+        assert counted == trained["item"].value_counts().to_dict()
+        assert users.n_train_users == trained["user"].nunique()
+
+
 def test_ml_1m_matches_the_published_sizes(data_root):
     split = split_cold_users(load_named("ml-1m", data_root=data_root, item_features=False))
     sizes = (split.train["user"].num_nodes, len(split.validation), len(split.test))

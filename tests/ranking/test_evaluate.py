@@ -43,7 +43,10 @@ def make_users(n_users: int = 30) -> ColdUsers:
         query.append(torch.from_numpy(rng.choice(rest, rng.integers(1, 30), replace=False)))
     count = torch.tensor([0] + [len(q) for q in query])
     ids = IdMap([f"u{u}" for u in range(n_users)])
-    return ColdUsers(ids, Support(first), count.cumsum(0), torch.cat(query))
+    items, known = IdMap(f"i{i}" for i in range(N_ITEMS)), torch.arange(1, N_ITEMS + 1)
+    return ColdUsers(
+        ids, Support(first), count.cumsum(0), torch.cat(query), items, known, 2 * N_ITEMS
+    )
 
 
 def oracle(users: ColdUsers) -> Tensor:
