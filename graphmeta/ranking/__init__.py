@@ -1,9 +1,17 @@
 """Full-catalogue ranking, its metrics and the recommender."""
 
 from graphmeta.ranking.evaluate import evaluate
+from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.top_k import top_k
 
-__all__ = ["ColdStartRecommender", "Scorer", "evaluate", "ranking_metrics", "top_k"]
+__all__ = [
+    "ColdStartRecommender",
+    "Evaluation",
+    "Scorer",
+    "evaluate",
+    "ranking_metrics",
+    "top_k",
+]

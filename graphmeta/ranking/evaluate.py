@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from graphmeta.data.cold_users import ColdUsers
 from graphmeta.errors import ConfigError, DataError
+from graphmeta.ranking.catalogue_metrics import catalogue_metrics
+from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.top_k import top_k
@@ -21,8 +25,8 @@ def evaluate(
     k: Sequence[int] = (0, 1, 3, 5, 10),
     batch_size: int = 256,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Return one row per user and support size with the user's ranking metrics.
+) -> Evaluation:
+    """Rank the catalogue for each user and support size, and measure the rankings.
 
     Each user shows the first `k` interactions; candidates are the whole catalogue less the
     user's first `k_max`, whatever k, and the query is the same for every k.
@@ -35,29 +39,78 @@ def evaluate(
         seed: Breaks ties.
 
     Returns:
-        Columns `user` (the caller's id), `k`, `ndcg@10`, `recall@20`, `hit_rate@10`, `mrr@10`.
+        `per_user` with `ndcg@10`, `recall@20`, `hit_rate@10` and `mrr@10`, the best 20 items of
+        each user in `rankings`, and `catalogue`.
 
     Raises:
-        ConfigError: A support size is outside what the split holds.
-        DataError: There is no user, or one without a query.
+        ConfigError: A support size is outside what the split holds, or given twice.
+        DataError: There is no user, or one without a query, or the scorer returns another
+            number of scores than there are users and items.
         NonFiniteError: A score is NaN or infinite.
     """
+    _check(users, k)
+    n_query = users.query_ptr.diff()
+    per_user, rankings, catalogue = [], [], []
+    for size in k:
+        best, score, hits = _rank(scorer, users, size, batch_size, seed)
+        metrics = ranking_metrics(hits, n_query)
+        per_user.append(pd.DataFrame({"user": users.user_ids.ids, "k": size, **metrics}))
+        rankings.append(_ranking_table(users, size, best, score))
+        catalogue.append(
+            {"k": size, **catalogue_metrics(best, users.item_count, users.n_train_users)}
+        )
+    return Evaluation(
+        pd.concat(per_user, ignore_index=True),
+        pd.concat(rankings, ignore_index=True),
+        pd.DataFrame(catalogue),
+    )
+
+
+def _check(users: ColdUsers, k: Sequence[int]) -> None:
     if not len(users):
         raise DataError("there are no users to evaluate")
     if bool((users.query_ptr.diff() == 0).any()):
         raise DataError("a user has an empty query; evaluate users with something to rank")
     if not k:
         raise ConfigError("k is empty; name at least one support size")
-    rows = []
+    if len(set(k)) < len(k):
+        raise ConfigError(f"k={tuple(k)} names a support size twice; name each once")
     for size in k:
-        generator = torch.Generator().manual_seed(seed)
-        for _, block in users.batches(batch_size):
-            scores = scorer.score(block.support(size)).cpu()
-            n_best = min(20, scores.size(1) - users.k_max)
-            best = top_k(scores, block.first.item_index, k=n_best, generator=generator)
-            n_query = block.query_ptr.diff()
-            in_query = torch.zeros(scores.shape, dtype=torch.bool)
-            in_query[torch.arange(len(block)).repeat_interleave(n_query), block.query_index] = True
-            metrics = ranking_metrics(in_query.gather(1, best), n_query)
-            rows.append(pd.DataFrame({"user": block.user_ids.ids, "k": size, **metrics}))
-    return pd.concat(rows, ignore_index=True)
+        users.support(size)  # refuses a size before anything is scored
+
+
+def _rank(
+    scorer: Scorer, users: ColdUsers, size: int, batch_size: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each user's best items, their scores, and whether each is in the query."""
+    generator = torch.Generator().manual_seed(seed)
+    best, score, hits = [], [], []
+    for _, block in users.batches(batch_size):
+        scores = scorer.score(block.support(size)).detach().cpu()
+        if scores.shape != (len(block), len(users.item_ids)):
+            raise DataError(
+                f"{type(scorer).__name__} returned scores of shape {list(scores.shape)}; expected "
+                f"{[len(block), len(users.item_ids)]}, one for each user and catalogue item"
+            )
+        n_best = min(20, scores.size(1) - users.k_max)
+        items = top_k(scores, block.first.item_index, k=n_best, generator=generator)
+        in_query = torch.zeros(scores.shape, dtype=torch.bool)
+        row = torch.arange(len(block)).repeat_interleave(block.query_ptr.diff())
+        in_query[row, block.query_index] = True
+        best.append(items)
+        score.append(scores.gather(1, items))
+        hits.append(in_query.gather(1, items))
+    return torch.cat(best), torch.cat(score), torch.cat(hits)
+
+
+def _ranking_table(users: ColdUsers, size: int, best: Tensor, score: Tensor) -> pd.DataFrame:
+    n_users, n_best = best.shape
+    return pd.DataFrame(
+        {
+            "user": np.repeat(users.user_ids.ids, n_best),
+            "k": size,
+            "rank": np.tile(np.arange(1, n_best + 1), n_users),
+            "item": users.item_ids.to_ids(best.flatten()),
+            "score": score.flatten().numpy(),
+        }
+    )

@@ -1,8 +1,9 @@
-"""The protocol against a plain reference, and its canaries."""
+"""The protocol against a plain reference."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -49,11 +50,10 @@ def make_users(n_users: int = 30) -> ColdUsers:
     )
 
 
-def oracle(users: ColdUsers) -> Tensor:
-    scores = torch.zeros(N_ITEMS, N_ITEMS)
-    for u in range(len(users)):
-        scores[users.first.item_index[u, 0], users.query(u)] = 1.0
-    return scores
+def make_small() -> ColdUsers:
+    first, ptr = Support(torch.tensor([[0, 1]])), torch.tensor([0, 2])
+    ids, items = IdMap(["ann"]), IdMap("abcdef")
+    return ColdUsers(ids, first, ptr, torch.tensor([2, 5]), items, torch.ones(6).long(), 6)
 
 
 def random_scores(seed: int = 1) -> Tensor:
@@ -62,7 +62,9 @@ def random_scores(seed: int = 1) -> Tensor:
 
 def test_equals_a_plain_reference() -> None:
     users, scores = make_users(), random_scores()
-    got = evaluate(Fixed(scores), users, k=(1,), batch_size=7)
+    report = evaluate(Fixed(scores), users, k=(1,), batch_size=7)
+    got = report.per_user
+    rankings = report.rankings.set_index(["user", "rank"])
     for u in range(len(users)):
         shown, query = users.first.item_index[u].tolist(), set(users.query(u).tolist())
         row = scores[shown[0]].tolist()
@@ -76,27 +78,58 @@ def test_equals_a_plain_reference() -> None:
             max(h / (r + 1) for r, h in enumerate(hits[:10])),
         ]
         assert got.loc[u, METRICS].tolist() == pytest.approx(wanted)
+        table = rankings.loc[f"u{u}"]
+        assert table.index.tolist() == list(range(1, 21))
+        assert table["item"].tolist() == [f"i{i}" for i in ranked[:20]]
+        assert table["score"].tolist() == [row[i] for i in ranked[:20]]
     assert got["user"].tolist() == users.user_ids.ids.tolist()
 
 
-def test_canaries() -> None:
+def test_each_support_size_is_ranked_and_measured() -> None:
     users = make_users()
-    best = evaluate(Fixed(oracle(users)), users, k=(1, 2))
-    assert best[METRICS[:3]].to_numpy().min() == pytest.approx(1.0, abs=1e-12)
-    n_query = users.query_ptr.diff()
-    discount = 1 / torch.arange(2, 12, dtype=torch.float64).log2()
-    ideal = discount.cumsum(0)[n_query.clamp(max=10) - 1]
-    chance = float((n_query / (N_ITEMS - K_MAX) * discount.sum() / ideal).mean())
-    constant = [
-        evaluate(Fixed(torch.zeros(N_ITEMS, N_ITEMS)), users, k=(1,), seed=s) for s in range(30)
-    ]
-    ndcg = pd.concat(constant)["ndcg@10"].mean()
-    assert ndcg == pytest.approx(chance, abs=0.012)
-    scores = random_scores()
+    report = evaluate(Fixed(random_scores()), users, k=(2, 1), batch_size=7)
+    assert list(report.per_user) == ["user", "k", *METRICS]
+    assert report.per_user.groupby("k")["user"].nunique().to_dict() == {1: 30, 2: 30}
+    assert list(report.rankings) == ["user", "k", "rank", "item", "score"]
+    assert len(report.rankings) == 30 * 2 * 20
+    assert report.catalogue["k"].tolist() == [2, 1]
+    top = report.rankings.query("k == 1 and rank <= 10")["item"]
+    known = top.str[1:].astype(int) + 1  # make_users: item i is known to i + 1 training users
+    row = report.catalogue.set_index("k").loc[1]
+    assert row["coverage@10"] == top.nunique() / N_ITEMS
+    assert row["popularity@10"] == pytest.approx(known.mean() / (2 * N_ITEMS))
+
+
+def test_permuting_items_permutes_the_rankings() -> None:
+    users, scores = make_users(), random_scores()
+    order = torch.randperm(N_ITEMS, generator=torch.Generator().manual_seed(5))
+    place = order.argsort()
+    moved = replace(
+        users,
+        first=Support(place[users.first.item_index]),
+        query_index=place[users.query_index],
+        item_ids=users.item_ids.select(order),
+        item_count=users.item_count[order],
+    )
     plain = evaluate(Fixed(scores), users, k=(1,))
-    pd.testing.assert_frame_equal(plain, evaluate(Fixed(scores * 10 + 3), users, k=(1,)))
-    reverse = evaluate(Fixed(-oracle(users)), users, k=(1,))
-    assert reverse["ndcg@10"].mean() < chance / 4
+    other = evaluate(Fixed(scores[order][:, order]), moved, k=(1,))
+    pd.testing.assert_frame_equal(plain.per_user, other.per_user)
+    pd.testing.assert_frame_equal(plain.rankings, other.rankings)
+    pd.testing.assert_frame_equal(plain.catalogue, other.catalogue)
+
+
+def test_same_seed_same_result() -> None:
+    users, flat = make_users(), Fixed(torch.zeros(N_ITEMS, N_ITEMS))
+    first = evaluate(flat, users, k=(1,), seed=3).rankings
+    pd.testing.assert_frame_equal(first, evaluate(flat, users, k=(1,), seed=3).rankings)
+    assert not first["item"].equals(evaluate(flat, users, k=(1,), seed=4).rankings["item"])
+
+
+def test_a_small_catalogue_gives_shorter_rankings() -> None:
+    users = make_small()
+    report = evaluate(Fixed(torch.arange(6.0).expand(6, 6)), users, k=(1,))
+    assert report.rankings["item"].tolist() == ["f", "e", "d", "c"]
+    assert report.per_user["recall@20"].tolist() == [1.0]
 
 
 def test_bad_input() -> None:
@@ -105,6 +138,10 @@ def test_bad_input() -> None:
         evaluate(Fixed(random_scores()), users, k=(3,))
     with pytest.raises(ConfigError, match="k is empty"):
         evaluate(Fixed(random_scores()), users, k=())
+    with pytest.raises(ConfigError, match="twice"):
+        evaluate(Fixed(random_scores()), users, k=(1, 1))
+    with pytest.raises(DataError, match=r"Fixed returned scores of shape \[30, 7\]; .*\[30, 60\]"):
+        evaluate(Fixed(torch.zeros(N_ITEMS, 7)), users, k=(1,))
     with pytest.raises(NonFiniteError, match="row 0 hold NaN or infinity"):
         evaluate(Fixed(torch.full((N_ITEMS, N_ITEMS), torch.nan)), users, k=(1,))
     with pytest.raises(DataError, match="no users"):
