@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,8 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         _discard(partial)
         raise
-    _flush(path.parent)
+    with contextlib.suppress(OSError):  # Not every file system can flush a folder.
+        _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
@@ -52,7 +54,5 @@ def _flush(path: Path) -> None:
 
 def _discard(path: Path) -> None:
     """Remove a partial file; a second failure must not hide the first."""
-    try:
+    with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -1,0 +1,80 @@
+"""What a finished run leaves: tables, figures and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from graphmeta.experiments.cell import Cell
+from graphmeta.experiments.contrasts import contrasts
+from graphmeta.experiments.figures import draw_figures
+from graphmeta.experiments.manifest import now, peak_memory_mib
+from graphmeta.experiments.methods import Method
+from graphmeta.experiments.pooled import (
+    catalogue_table,
+    edge_notes,
+    pooled_per_user,
+    pooled_rankings,
+    summary_table,
+    tuning_table,
+)
+from graphmeta.experiments.result_table import print_results
+from graphmeta.experiments.run_data import RunData
+from graphmeta.experiments.run_folder import MANIFEST, RunFolder
+
+
+def write_outcome(
+    cells: Sequence[Cell],
+    data: RunData,
+    methods: Sequence[Method],
+    folder: RunFolder,
+    console: Console,
+) -> None:
+    """Pool the cells, check them, and write and print the results.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    per_user = pooled_per_user(cells)
+    summary = summary_table(per_user)
+    tuning = tuning_table(cells)
+    folder.write_frame("per_user.parquet", per_user)
+    folder.write_frame("rankings.parquet", pooled_rankings(cells))
+    metrics = {
+        "data": data.settings.data_name,
+        "quick": data.settings.quick,
+        "k": list(data.settings.k or ()),
+        "seeds": list(data.settings.seeds or ()),
+        "methods": [method.name for method in methods],
+        "n_users": len(per_user.drop_duplicates(["seed", "user"])),
+        "notes": [*data.notices, *edge_notes(tuning)],
+        "summary": summary.to_dict(orient="records"),
+        "catalogue": catalogue_table(cells).to_dict(orient="records"),
+        "contrasts": contrasts(per_user, methods),
+        "tuning": tuning,
+        "losses": [
+            {"seed": cell.seed, "method": cell.method, "loss": cell.losses}
+            for cell in cells
+            if cell.losses
+        ],
+    }
+    folder.write_json("metrics.json", metrics)
+    draw_figures(folder, data, summary, metrics)
+    print_results(summary, metrics, console)
+    _close_manifest(folder, cells)
+
+
+def _close_manifest(folder: RunFolder, cells: Sequence[Cell]) -> None:
+    manifest: dict[str, Any] = folder.read_json(MANIFEST) or {}
+    manifest |= {
+        "status": "finished",
+        "finished": now(),
+        "seconds": round(sum(cell.seconds for cell in cells), 1),
+        "peak_memory_mib": max(manifest.get("peak_memory_mib", 0), peak_memory_mib()),
+        "cells": [
+            {"seed": cell.seed, "method": cell.method, "seconds": cell.seconds} for cell in cells
+        ],
+    }
+    folder.write_json(MANIFEST, manifest)

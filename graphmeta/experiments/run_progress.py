@@ -1,0 +1,61 @@
+"""The progress bars of a run, on standard error."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class RunProgress:
+    """Shows how many cells are done and how training goes; a context manager.
+
+    Args:
+        console: Where the bars are drawn.
+        total: Cells of the run.
+    """
+
+    def __init__(self, console: Console, *, total: int) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._cells = self._bars.add_task("cells", total=total)
+        self._epochs = self._bars.add_task("epochs", visible=False)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def begin(self, seed: int, method: str) -> None:
+        """Name the cell that is worked on."""
+        self._bars.update(self._cells, description=f"seed {seed}, {method}")
+        self._bars.update(self._epochs, visible=False)
+
+    def epoch(self, epoch: int, epochs: int, loss: float) -> None:
+        """Show an epoch that has ended, counted from 1."""
+        self._bars.update(
+            self._epochs,
+            visible=True,
+            completed=epoch,
+            total=epochs,
+            description=f"epochs, loss {loss:.4f}",
+        )
+
+    def finish(self) -> None:
+        """Count a cell as done."""
+        self._bars.advance(self._cells)
+        self._bars.update(self._epochs, visible=False)

@@ -1,0 +1,59 @@
+"""What a method is given to prepare itself on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch_geometric.data import HeteroData
+
+from graphmeta.data import ColdSplit, ColdUsers
+from graphmeta.experiments.learner import build_recommender
+from graphmeta.experiments.settings import ColdStartSettings
+from graphmeta.ranking import ColdStartRecommender
+
+OnEpoch = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """The training and validation users of one split; the test users are out of reach.
+
+    Args:
+        train: The training graph.
+        validation: Users that tuning and early stopping may look at.
+        settings: The run's settings, with every rule replaced by its outcome.
+        seed: The split seed, which also seeds the methods.
+        checkpoints: Folder where training states are kept.
+        on_epoch: Told of each epoch: its number from 1, how many there are, and the loss.
+    """
+
+    train: HeteroData
+    validation: ColdUsers
+    settings: ColdStartSettings
+    seed: int
+    checkpoints: Path
+    on_epoch: OnEpoch
+
+    @classmethod
+    def of(
+        cls, split: ColdSplit, settings: ColdStartSettings, checkpoints: Path, on_epoch: OnEpoch
+    ) -> SeedRun:
+        """Return the run of a split, without its test users."""
+        return cls(split.train, split.validation, settings, split.seed, checkpoints, on_epoch)
+
+    @property
+    def k(self) -> tuple[int, ...]:
+        """The support sizes."""
+        return self.settings.k or ()
+
+    @cached_property
+    def recommender(self) -> ColdStartRecommender:
+        """The meta-learned recommender, trained once and shared by the methods that score with it.
+
+        Raises:
+            GraphMetaError: Training fails.
+        """
+        return build_recommender(self.settings, self.train, seed=self.seed).fit(self.train)
