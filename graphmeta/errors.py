@@ -48,3 +48,7 @@ class MissingExtraError(GraphMetaError, ImportError):
 
 class OutputError(GraphMetaError, OSError):
     """A result cannot be written."""
+
+
+class ProtocolError(GraphMetaError, RuntimeError):
+    """The evaluation is broken, or its figures cannot be what they claim to be."""

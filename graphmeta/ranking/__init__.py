@@ -1,8 +1,11 @@
 """Full-catalogue ranking, its metrics and the recommender."""
 
+from graphmeta.ranking.canaries import run_canaries
+from graphmeta.ranking.collapse import check_collapse
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
+from graphmeta.ranking.query_blind import check_query_blind
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.significance import compare_paired, holm
@@ -12,9 +15,12 @@ __all__ = [
     "ColdStartRecommender",
     "Evaluation",
     "Scorer",
+    "check_collapse",
+    "check_query_blind",
     "compare_paired",
     "evaluate",
     "holm",
     "ranking_metrics",
+    "run_canaries",
     "top_k",
 ]

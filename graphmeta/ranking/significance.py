@@ -46,8 +46,8 @@ def compare_paired(
     """
     paired = _pair(a, b, metric)
     grouped = paired.groupby(["user", "k"])["difference"]
-    sums, counts = grouped.sum().unstack(fill_value=0.0), grouped.size().unstack(fill_value=0)
-    total, number = sums.to_numpy(), counts.to_numpy(dtype=np.float64)
+    sums, counts = grouped.sum().unstack(fill_value=0), grouped.size().unstack(fill_value=0)
+    total, number = sums.to_numpy(dtype=np.float64), counts.to_numpy(dtype=np.float64)
     lower, upper = bootstrap_interval(total, number, seed=seed)
     n_users = (number > 0).sum(axis=0)
     return pd.DataFrame(
