@@ -18,6 +18,7 @@ from graphmeta.errors import (
     LeakageError,
     NonFiniteError,
     OutputError,
+    ProtocolError,
 )
 from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.command_line import CommandLine, parse_command_line
@@ -26,6 +27,7 @@ from graphmeta.experiments.fill_cells import fill_cells
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.methods import choose_methods
 from graphmeta.experiments.outcome import write_outcome
+from graphmeta.experiments.run_checks import check_protocol
 from graphmeta.experiments.run_data import RunData, load_run_data
 from graphmeta.experiments.run_folder import CONFIG, MANIFEST, RunFolder, check_creatable
 from graphmeta.experiments.settings import (
@@ -59,7 +61,11 @@ def main(argv: list[str] | None = None) -> int:
             f" (then {_how_to_resume(began)})" if began and isinstance(error, OutputError) else ""
         )
         _say(words, f"error: {' '.join(str(error).split())}{hint}")
-        return FAILED if isinstance(error, LeakageError | NonFiniteError) else BAD_INPUT
+        return (
+            FAILED
+            if isinstance(error, LeakageError | NonFiniteError | ProtocolError)
+            else BAD_INPUT
+        )
     return 0
 
 
@@ -91,6 +97,7 @@ def run(line: CommandLine, *, console: Console, words: Console, began: list[RunF
         _say(words, f"note: {notice}")
     if not has_matplotlib():
         _say(words, "note: no figures without matplotlib; pip install 'graphmeta[plot]'")
+    check_protocol(data)
     if folder is None:
         folder = RunFolder.create(
             out, config=settings_toml(data.settings), manifest=_first_manifest(data, line)

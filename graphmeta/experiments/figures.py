@@ -39,5 +39,7 @@ def draw_figures(
     person = split.test.user_ids.ids[0]
     folder.write(
         "subgraph.png",
-        lambda path: draw_subgraph(path, graph, title=f"{name}: around new user {person}"),
+        lambda path: draw_subgraph(
+            path, graph, title=f"{name}: the subgraph around new user {person}"
+        ),
     )

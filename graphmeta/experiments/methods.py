@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.seed_run import SeedRun
-from graphmeta.ranking import Scorer
+from graphmeta.ranking import Scorer, baselines
+from graphmeta.ranking.tuning import Axis, SearchSpace, tune
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,15 @@ class Prepared:
     scorer: Scorer
     tuning: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+
+
+class Tunable(Protocol):
+    """A baseline class that says what tuning may try."""
+
+    @classmethod
+    def search_space(cls) -> SearchSpace:
+        """Return what tuning may try."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,9 +56,40 @@ class Method:
     is_baseline: bool = True
 
 
-def _unadapted(run: SeedRun) -> Prepared:
-    import copy
+def _baseline(name: str, kind: type[Tunable], *, is_personalised: bool = True) -> Method:
+    """Return a baseline that is tuned for each support size on its own."""
 
+    def prepare(run: SeedRun) -> Prepared:
+        space = kind.search_space()
+        tuned = tune(
+            small_space(space) if run.settings.quick else space,
+            run.train,
+            run.validation,
+            k=run.k,
+            max_users=run.settings.tuning_users,
+            seed=run.seed,
+        )
+        # Through JSON, so that a cell read back holds what a cell just computed holds.
+        return Prepared(tuned, json.loads(tuned.report.to_json(orient="records")))
+
+    return Method(name, prepare, is_personalised=is_personalised)
+
+
+def small_space(space: SearchSpace) -> SearchSpace:
+    """Return the space cut to at most two values of each axis, for a smoke run."""
+
+    def cut(axis: Axis) -> Axis:
+        others = [value for value in axis.values if value != axis.first]
+        return Axis((axis.first, *others[:1]), start=axis.first)
+
+    return SearchSpace(
+        space.build,
+        {name: cut(axis) for name, axis in space.fit_time.items()},
+        {name: cut(axis) for name, axis in space.score_time.items()},
+    )
+
+
+def _unadapted(run: SeedRun) -> Prepared:
     shared = copy.copy(run.recommender)
     shared.is_adapted = False
     return Prepared(shared, losses=list(shared.losses))
@@ -57,6 +100,11 @@ def _adapted(run: SeedRun) -> Prepared:
 
 
 METHODS: tuple[Method, ...] = (
+    _baseline("random", baselines.Random, is_personalised=False),
+    _baseline("popularity", baselines.Popularity, is_personalised=False),
+    _baseline("item-knn", baselines.ItemKNN),
+    _baseline("user-knn", baselines.UserKNN),
+    # These score with one meta-learned recommender per seed, which the seed's run trains once.
     Method("unadapted", _unadapted, is_baseline=False),
     Method("adapted", _adapted, is_baseline=False),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from graphmeta.errors import ProtocolError
 from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.contrasts import contrasts
 from graphmeta.experiments.figures import draw_figures
@@ -21,6 +22,7 @@ from graphmeta.experiments.pooled import (
     tuning_table,
 )
 from graphmeta.experiments.result_table import print_results
+from graphmeta.experiments.run_checks import collapsed
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 
@@ -32,14 +34,17 @@ def write_outcome(
     folder: RunFolder,
     console: Console,
 ) -> None:
-    """Pool the cells, check them, and write and print the results.
+    """Pool the cells, write and print the results, and check them for collapse.
 
     Raises:
         OutputError: A file cannot be written.
+        ProtocolError: Figures are too alike to be true; they are written all the same, with
+            what was found. A smoke run only notes it.
     """
     per_user = pooled_per_user(cells)
     summary = summary_table(per_user)
     tuning = tuning_table(cells)
+    findings = collapsed(cells, methods)
     folder.write_frame("per_user.parquet", per_user)
     folder.write_frame("rankings.parquet", pooled_rankings(cells))
     metrics = {
@@ -49,7 +54,7 @@ def write_outcome(
         "seeds": list(data.settings.seeds or ()),
         "methods": [method.name for method in methods],
         "n_users": len(per_user.drop_duplicates(["seed", "user"])),
-        "notes": [*data.notices, *edge_notes(tuning)],
+        "notes": [*data.notices, *edge_notes(tuning), *(f"collapsed: {f}" for f in findings)],
         "summary": summary.to_dict(orient="records"),
         "catalogue": catalogue_table(cells).to_dict(orient="records"),
         "contrasts": contrasts(per_user, methods),
@@ -64,6 +69,8 @@ def write_outcome(
     draw_figures(folder, data, summary, metrics)
     print_results(summary, metrics, console)
     _close_manifest(folder, cells)
+    if findings and not data.settings.quick:
+        raise ProtocolError(f"{len(findings)} figures have collapsed; first: {findings[0]}")
 
 
 def _close_manifest(folder: RunFolder, cells: Sequence[Cell]) -> None:

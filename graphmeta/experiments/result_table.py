@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,7 @@ def print_results(summary: pd.DataFrame, metrics: dict[str, Any], console: Conso
         console.width = max(console.width, NARROWEST)
     console.print(methods_table(summary, metrics))
     if metrics["contrasts"]:
-        console.print(contrasts_table(metrics["contrasts"], metrics["k"]))
+        console.print(contrasts_table(metrics["contrasts"]))
     for note in metrics["notes"]:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 
@@ -51,20 +52,26 @@ def methods_table(summary: pd.DataFrame, metrics: dict[str, Any]) -> Table:
     return table
 
 
-def contrasts_table(contrasts: Sequence[dict[str, Any]], sizes: Sequence[int]) -> Table:
-    """Return the table of paired comparisons."""
+def contrasts_table(contrasts: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of paired comparisons, a row for each and k."""
     table = Table(
         title="Paired differences in NDCG@10",
-        caption="95 % interval in parentheses; users helped / harmed; p Holm-corrected over k",
-        show_lines=True,
+        caption="95 % interval over users; shares of users helped and harmed; p Holm-corrected",
     )
-    table.add_column("comparison")
-    for k in sizes:
-        table.add_column(f"k = {k}", justify="right", no_wrap=True)
-    names = list(dict.fromkeys(row["name"] for row in contrasts))
-    for name in names:
-        by_k = {row["k"]: row for row in contrasts if row["name"] == name}
-        table.add_row(name, *(_difference(by_k[k]) for k in sizes))
+    for name in ("adapted less", "k", "difference", "interval", "helped", "harmed", "p"):
+        table.add_column(name, justify="left" if name == "adapted less" else "right", no_wrap=True)
+    for row, following in zip_longest(contrasts, contrasts[1:]):
+        ends = following is None or following["name"] != row["name"]
+        table.add_row(
+            row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
+            str(row["k"]),
+            _short(row["difference"], 4, sign=True),
+            f"{_short(row['lower'], 4, sign=True)} to {_short(row['upper'], 4, sign=True)}",
+            f"{row['helped']:.0%}",
+            f"{row['harmed']:.0%}",
+            _short(row["p_holm"], 4),
+            end_section=ends,
+        )
     return table
 
 
@@ -73,18 +80,6 @@ def _cell(row: pd.Series[Any], best: float) -> Text:
     is_best = row["mean"] == best
     text = f"{_short(row['mean'], 4)} ±{_short(half, 3)}" + ("*" if is_best else " ")
     return Text(text, style="bold" if is_best else "")
-
-
-def _difference(row: dict[str, Any]) -> str:
-    lines = [
-        _short(row["difference"], 4, sign=True),
-        f"({_short(row['lower'], 4, sign=True)}, {_short(row['upper'], 4, sign=True)})",
-        f"{row['helped']:.0%} / {row['harmed']:.0%}",
-        f"p = {_short(row['p_holm'], 4)}",
-    ]
-    if row["against"] != "unadapted":
-        lines.insert(0, row["against"])
-    return "\n".join(lines)
 
 
 def _short(value: float, digits: int, *, sign: bool = False) -> str:

@@ -29,7 +29,7 @@ def draw_shot_curve(path: Path, summary: pd.DataFrame, *, title: str) -> None:
     last = shown[shown["k"] == sizes[-1]].set_index("method")["mean"]
     names = list(dict.fromkeys(shown["method"]))
     styles = dict(zip(names, line_styles(len(names)), strict=True))
-    width = 0.6 / max(len(names), 1)
+    width = min(0.05, 0.7 / len(names))
     with figure(path, width=9.5, height=5.5) as (_, axes):
         # The legend lists the methods in the order in which their curves end.
         for name in sorted(names, key=lambda name: -last[name]):

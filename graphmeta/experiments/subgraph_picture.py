@@ -98,7 +98,7 @@ def _draw_column(
         axes.annotate(
             graph.nodes[node]["label"],
             place[node],
-            xytext=(beside, 0) if number in (0, len(LAYERS) - 1) else (0, 8),
+            xytext=(beside, 0) if number in (0, len(LAYERS) - 1) else (0, 11),
             textcoords="offset points",
             ha={0: "right", len(LAYERS) - 1: "left"}.get(number, "center"),
             va="center",

@@ -1,0 +1,50 @@
+"""The checks that a run makes on itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from graphmeta.experiments.cell import Cell
+from graphmeta.experiments.methods import Method
+from graphmeta.experiments.run_data import RunData
+from graphmeta.ranking import Evaluation, check_collapse, run_canaries
+
+
+def check_protocol(data: RunData) -> None:
+    """Run the canaries on every split's validation users, before any training.
+
+    Raises:
+        ProtocolError: A scorer whose figures are known does not get them.
+    """
+    sizes = data.settings.k or (0,)
+    for split in data.splits:
+        run_canaries(split.validation, k=sizes[:2], seed=split.seed)
+
+
+def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
+    """Return what is too alike to be true, a line for each finding.
+
+    At k = 1 nothing can be left out to adapt on, so the adapted and the unadapted encoder agree.
+    """
+    blind = [method.name for method in methods if not method.is_personalised]
+    findings = []
+    for seed in dict.fromkeys(cell.seed for cell in cells):
+        evaluations = {
+            cell.method: Evaluation(
+                cell.per_user.drop(columns=["seed", "method"]),
+                cell.rankings.drop(columns=["seed", "method"]),
+                pd.DataFrame(cell.catalogue),
+            )
+            for cell in cells
+            if cell.seed == seed
+        }
+        found = check_collapse(
+            evaluations,
+            non_personalised=blind,
+            may_agree=[("adapted", "unadapted", 1)],
+            is_strict=False,
+        )
+        findings += [f"seed {seed}: {finding}" for finding in found]
+    return findings
