@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from pathlib import Path
@@ -122,7 +123,9 @@ def settings_toml(settings: ColdStartSettings) -> str:
         # TOML has no null: a setting left to its rule is shown as a comment. JSON's numbers,
         # strings, booleans and lists are TOML.
         unset = value is None
-        lines.append(f"# {name} =" if unset else f"{name} = {json.dumps(value)}")
+        lines.append(
+            f"# {name} =" if unset else f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -145,8 +148,10 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"][:1])
     if problem["type"] == "extra_forbidden":
-        known = ", ".join(ColdStartSettings.model_fields)
-        return f"no setting {place!r}; known: {known}"
+        known = ColdStartSettings.model_fields
+        near = difflib.get_close_matches(place, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return f"no setting {place!r}; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     if not place:
         return message
