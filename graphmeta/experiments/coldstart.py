@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from graphmeta.errors import (
@@ -136,8 +137,6 @@ def _check_same_data(folder: RunFolder, data: RunData) -> None:
 
 
 def _check_device(settings: ColdStartSettings) -> None:
-    import torch
-
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device='cuda' but PyTorch sees no GPU; use --device cpu")
 

@@ -102,8 +102,11 @@ def _adapted(run: SeedRun) -> Prepared:
 METHODS: tuple[Method, ...] = (
     _baseline("random", baselines.Random, is_personalised=False),
     _baseline("popularity", baselines.Popularity, is_personalised=False),
+    _baseline("rank-1-svd", baselines.RankOneSVD, is_personalised=False),
     _baseline("item-knn", baselines.ItemKNN),
     _baseline("user-knn", baselines.UserKNN),
+    _baseline("ease", baselines.EASE),
+    _baseline("rm1", baselines.RM1),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.
     Method("unadapted", _unadapted, is_baseline=False),
     Method("adapted", _adapted, is_baseline=False),
