@@ -1,13 +1,25 @@
 """Baselines: each a `Scorer` that fits the training graph and ranks for cold users."""
 
+from graphmeta.ranking.baselines.ease import EASE
+from graphmeta.ranking.baselines.few_shot_linear import FewShotLinear
+from graphmeta.ranking.baselines.graph_filter import GraphFilter
+from graphmeta.ranking.baselines.ials import IALS
 from graphmeta.ranking.baselines.item_knn import ItemKNN
 from graphmeta.ranking.baselines.popularity import Popularity
 from graphmeta.ranking.baselines.random import Random
+from graphmeta.ranking.baselines.rank_one_svd import RankOneSVD
+from graphmeta.ranking.baselines.rm1 import RM1
 from graphmeta.ranking.baselines.user_knn import UserKNN
 
 __all__ = [
+    "EASE",
+    "IALS",
+    "RM1",
+    "FewShotLinear",
+    "GraphFilter",
     "ItemKNN",
     "Popularity",
     "Random",
+    "RankOneSVD",
     "UserKNN",
 ]
