@@ -106,7 +106,10 @@ METHODS: tuple[Method, ...] = (
     _baseline("item-knn", baselines.ItemKNN),
     _baseline("user-knn", baselines.UserKNN),
     _baseline("ease", baselines.EASE),
+    _baseline("ials", baselines.IALS),
+    _baseline("graph-filter", baselines.GraphFilter),
     _baseline("rm1", baselines.RM1),
+    _baseline("few-shot-linear", baselines.FewShotLinear),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.
     Method("unadapted", _unadapted, is_baseline=False),
     Method("adapted", _adapted, is_baseline=False),

@@ -14,7 +14,9 @@ SHOWN = "ndcg@10"
 def draw_shot_curve(path: Path, summary: pd.DataFrame, *, title: str) -> None:
     """Draw the mean NDCG@10 of each method over k, with 95 % intervals.
 
-    Methods stand side by side at each k, so that their intervals do not hide each other.
+    Methods stand side by side at each k, so that their intervals do not hide each other. Those
+    far below the rest, as a random ranking is, are named under the curves: drawn, they would
+    flatten all others.
 
     Args:
         path: The PNG file.
@@ -24,7 +26,7 @@ def draw_shot_curve(path: Path, summary: pd.DataFrame, *, title: str) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    shown = summary[summary["metric"] == SHOWN]
+    shown, below = _in_the_picture(summary[summary["metric"] == SHOWN])
     sizes = sorted(shown["k"].unique())
     last = shown[shown["k"] == sizes[-1]].set_index("method")["mean"]
     names = list(dict.fromkeys(shown["method"]))
@@ -48,8 +50,18 @@ def draw_shot_curve(path: Path, summary: pd.DataFrame, *, title: str) -> None:
                 **styles[name],
             )
         axes.set_xticks(range(len(sizes)), [str(k) for k in sizes])
-        axes.set_xlabel("interactions that the new user has shown (k)")
+        axes.set_xlabel("interactions that the new user has shown (k)" + below)
         axes.set_ylabel("NDCG@10, mean and 95 % interval")
         axes.set_title(title)
         plain(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
+def _in_the_picture(shown: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the rows to draw, and a line on the methods that lie far below them."""
+    highest = shown.groupby("method", sort=False)["upper"].max()
+    low = highest[highest < shown["mean"].max() / 2]
+    if low.empty:
+        return shown, ""
+    named = ", ".join(f"{name} (at most {value:.3f})" for name, value in low.items())
+    return shown[~shown["method"].isin(low.index)], f"\nfar below the picture: {named}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from graphmeta.experiments.figure import line_styles
-from graphmeta.experiments.shot_curve import draw_shot_curve
+from graphmeta.experiments.shot_curve import _in_the_picture, draw_shot_curve
 
 
 def summary(n_methods: int) -> pd.DataFrame:
@@ -43,3 +43,11 @@ def test_an_interval_that_misses_the_mean_is_drawn(tmp_path: Path) -> None:
     odd = summary(1).assign(lower=np.float64(0.9), upper=np.float64(0.95))
     draw_shot_curve(tmp_path / "a.png", odd, title="t")
     assert (tmp_path / "a.png").exists()
+
+
+def test_a_method_far_below_is_named_and_not_drawn() -> None:
+    low = summary(1).assign(method="random", mean=0.02, lower=0.01, upper=0.034)
+    drawn, line = _in_the_picture(pd.concat([summary(2), low]))
+    assert set(drawn["method"]) == {"m0", "m1"}
+    assert line == "\nfar below the picture: random (at most 0.034)"
+    assert _in_the_picture(summary(2))[1] == ""
