@@ -84,6 +84,8 @@ class Axis:
             value = float(f"{last * ratio:.10g}")
         if all(isinstance(v, int) for v in values):
             value = round(value)
+            if self.extend == "geometric":
+                value = max(value, 1)
         if end == "low":
             value = value if self.low is None else max(value, self.low)
             return value if value < last else None

@@ -20,8 +20,8 @@ from graphmeta.ranking.top_k import top_k
 
 __all__ = ["Axis", "SearchSpace", "TunedScorer", "tune"]
 
-# A grid grows by at most this many values at each end, for each k.
-MAX_EXTENSIONS = 6
+# A grid grows by at most this many values, for each k.
+MAX_EXTENSIONS = 8
 ROUNDS = 2
 BATCH_SIZE = 512
 
@@ -73,11 +73,11 @@ def tune(
     """Search the space for the best configuration of each support size.
 
     A coordinate search: one axis after the other, each value tried with the others held at
-    the best found so far, in two rounds over all axes. The full product of the grids would cost
-    the power of it, and these objectives are smooth enough that it finds little more. Where an
-    end of an axis is best, the axis is extended until the optimum lies inside. Each k walks its
-    own way; a fit is made once and shared by all k that ask for it. Each method gets the same
-    rounds and extensions, and the report counts what was tried.
+    the best found so far; then a second round that climbs from there. The full product of the
+    grids would cost the power of it, and these objectives are smooth enough that it finds little
+    more. Where an end of an axis is best, the axis is extended until the optimum lies inside.
+    Each k walks its own way; a fit is made once and shared by all k that ask for it. Each method
+    gets the same rounds and extensions, and the report counts what was tried.
 
     `k = 0` walks along: it is scored once for each fit that another k asks for, because
     score-time values rarely matter to a user who has shown nothing.
@@ -161,43 +161,39 @@ class _Search:
     def run(self) -> None:
         """Search; afterwards each k's best choice has its fit at hand."""
         self._try([(size, self._best[size]) for size in self._leading])
-        for _ in range(ROUNDS):
-            before = {size: dict(choice) for size, choice in self._best.items()}
+        for is_first in [True] + [False] * (ROUNDS - 1):
             for name in self._space.axes:
-                self._scan(name)
-            if before == self._best:
-                break
+                self._scan(name, is_whole=is_first)
 
-    def _scan(self, name: str) -> None:
-        """Try all values of one axis for every k, and go on beyond an end that is best."""
+    def _scan(self, name: str, *, is_whole: bool) -> None:
+        """Climb along one axis for every k, in the first round after a look at all its values."""
         wanted = [
             (size, {**self._best[size], name: value})
             for size in self._leading
             for value in self._grid[size][name]
+            if is_whole or self._space.axes[name].extend is None
         ]
-        for _ in range(MAX_EXTENSIONS + 1):
+        self._try(wanted)
+        while wanted := [
+            (size, choice) for size in self._leading for choice in self._neighbours(size, name)
+        ]:
             self._try(wanted)
-            wanted = [
-                (size, {**self._best[size], name: value})
-                for size in self._leading
-                if (value := self._extension(size, name)) is not None
-            ]
-            if not wanted:
-                break
-        self._forget()
 
-    def _extension(self, size: int, name: str) -> Any | None:
-        """Return the next value beyond the end at which this k's best lies, and add it."""
-        axis, grid = self._space.axes[name], self._grid[size][name]
-        if axis.extend is None or len(grid) >= len(axis.values) + 2 * MAX_EXTENSIONS:
-            return None
-        value = None
-        if self._best[size][name] == grid[-1]:
+    def _neighbours(self, size: int, name: str) -> list[Choice]:
+        """Return the untried choices next to this k's best, extending its grid at an end."""
+        axis, grid, best = self._space.axes[name], self._grid[size][name], self._best[size]
+        if axis.extend is None:
+            return []
+        added = len(grid) - len(axis.values)
+        if best[name] == grid[-1] and added < MAX_EXTENSIONS:
             if (value := axis.beyond(grid, "high")) is not None:
                 grid.append(value)
-        elif self._best[size][name] == grid[0] and (value := axis.beyond(grid, "low")) is not None:
-            grid.insert(0, value)
-        return value
+        elif best[name] == grid[0] and added < MAX_EXTENSIONS:  # noqa: SIM102 - as above
+            if (value := axis.beyond(grid, "low")) is not None:
+                grid.insert(0, value)
+        place = grid.index(best[name])
+        choices = [{**best, name: value} for value in grid[max(0, place - 1) : place + 2]]
+        return [choice for choice in choices if self._key(choice) not in self._value[size]]
 
     def _try(self, wanted: Iterable[tuple[int, Choice]]) -> None:
         """Score choices not yet scored; a fit serves all k that ask for it and is then dropped."""

@@ -56,13 +56,16 @@ class IALS(MatrixScorer):
         alpha: float = 8.0,
         regularization: float = 100.0,
         frequency_exponent: float = 0.0,
-        sweeps: int = 4,
+        sweeps: int = 3,
         fold_in_regularization: float = 100.0,
         fold_in_prior: Literal["mean", "zero"] = "mean",
     ) -> None:
         check_at_least(1, num_factors=num_factors, sweeps=sweeps)
-        check_at_least(0, alpha=alpha)
-        check_positive(regularization=regularization, fold_in_regularization=fold_in_regularization)
+        check_positive(
+            alpha=alpha,
+            regularization=regularization,
+            fold_in_regularization=fold_in_regularization,
+        )
         if fold_in_prior not in ("mean", "zero"):
             raise ConfigError(f"fold_in_prior={fold_in_prior!r} must be 'mean' or 'zero'")
         self.num_factors = num_factors
@@ -79,7 +82,7 @@ class IALS(MatrixScorer):
         return SearchSpace(
             cls,
             fit_time={
-                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=256),
+                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=128),
                 "regularization": Axis((10.0, 31.6, 100.0, 316.0), extend="geometric"),
                 "alpha": Axis((2.0, 4.0, 8.0, 16.0), extend="geometric"),
             },

@@ -1,4 +1,4 @@
-"""The half-step of alternating least squares: exact factors of all rows, given the columns'."""
+"""The half-step of alternating least squares: all rows' factors, given the columns'."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def solve_factors(
 
         (Q^T Q + alpha Q_r^T Q_r + reg_r I) p = (1 + alpha) Q_r^T 1 + reg_r prior
 
-    Rows are solved in blocks of similar length, padded with a factor of zero.
+    Rows are solved in blocks of similar length, padded with a factor of zero. In the basis of the
+    eigenvectors of `Q^T Q` all but `Q_r^T Q_r` is diagonal, so that a row much shorter than d costs
+    a system of its own length (Woodbury's identity) and not one of d.
 
     Shapes:
         rows: `[n_rows, n_columns]`; its nonzeros count as ones.
@@ -37,20 +39,36 @@ def solve_factors(
         output: float32, `[n_rows, d]`.
     """
     d = factors.size(1)
-    gram = factors.T @ factors
-    padded = torch.cat([factors, factors.new_zeros(1, d)])
+    eigenvalue, basis = torch.linalg.eigh(factors.T.double() @ factors.double())
+    eigenvalue, basis = eigenvalue.clamp(min=0).float(), basis.float()
+    padded = torch.cat([factors @ basis, factors.new_zeros(1, d)])
     out = factors.new_empty(rows.shape[0], d)
     for row, column in _blocks(rows, d):
         own = padded[column]
         reg = regularization[row, None]
-        system = torch.baddbmm(gram, own.transpose(1, 2), own, alpha=alpha)
-        system.diagonal(dim1=1, dim2=2).add_(reg)
         right = (1 + alpha) * own.sum(dim=1)
         if prior is not None:
-            right = right + reg * prior
-        factor = torch.linalg.cholesky(system)
-        out[row] = torch.cholesky_solve(right.unsqueeze(2), factor).squeeze(2)
-    return out
+            right = right + reg * (prior @ basis)
+        solve = _solve_short if 2 * own.size(1) < d else _solve_long
+        out[row] = solve(own, eigenvalue + reg, right, alpha)
+    return out @ basis.T
+
+
+def _solve_long(own: Tensor, diagonal: Tensor, right: Tensor, alpha: float) -> Tensor:
+    """Solve `diag(diagonal) + alpha own^T own` by Cholesky; `[n, d]`."""
+    system = torch.baddbmm(torch.diag_embed(diagonal), own.transpose(1, 2), own, alpha=alpha)
+    factor = torch.linalg.cholesky(system)
+    return torch.cholesky_solve(right.unsqueeze(2), factor).squeeze(2)
+
+
+def _solve_short(own: Tensor, diagonal: Tensor, right: Tensor, alpha: float) -> Tensor:
+    """Solve the same by `D^-1 - D^-1 P^T (I / alpha + P D^-1 P^T)^-1 P D^-1`, P = own."""
+    scaled = own / diagonal.unsqueeze(1)
+    system = torch.bmm(scaled, own.transpose(1, 2))
+    system.diagonal(dim1=1, dim2=2).add_(1 / alpha)
+    heard = torch.bmm(scaled, right.unsqueeze(2))
+    inner = torch.cholesky_solve(heard, torch.linalg.cholesky(system))
+    return right / diagonal - torch.bmm(scaled.transpose(1, 2), inner).squeeze(2)
 
 
 def _blocks(rows: sp.csr_matrix, d: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,23 +10,24 @@ from torch import Tensor
 
 # Directions whose share of the largest squared singular value is below this are numerical noise.
 NEGLIGIBLE = 1e-10
+# Lanczos iterations are the faster way to less than this part of the spectrum.
+LANCZOS_GAIN = 10
 
 
 def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Tensor]:
     """Return the largest singular values and their right singular vectors, largest first.
 
-    All of them come from the eigenvectors of the smaller of the two Gram matrices, in double
-    precision; `rank` of them from Lanczos iterations with a fixed start. Each vector's sign
-    makes its sum positive.
+    All or many come from the eigenvectors of the smaller of the two Gram matrices, in double
+    precision; a small part of the spectrum from Lanczos iterations with a fixed start. Each
+    vector's sign makes its sum positive.
 
     Shapes:
         matrix: `[n_rows, n_columns]`.
         output: float32 `[r]` and `[n_columns, r]`, r at most `rank` and the numerical rank.
     """
     smaller = min(matrix.shape)
-    if rank is None or rank >= smaller - 1:
-        value, vector = _all(matrix)
-        value, vector = value[:rank], vector[:, :rank]
+    if rank is None or rank * LANCZOS_GAIN >= smaller:
+        value, vector = _from_gram(matrix, rank)
     else:
         start = np.ones(smaller, dtype=np.float32)
         _, s, vt = svds(matrix, k=rank, v0=start)
@@ -39,11 +40,11 @@ def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Ten
     return value.float(), (vector * sign).float().contiguous()
 
 
-def _all(matrix: sp.csr_matrix) -> tuple[Tensor, Tensor]:
+def _from_gram(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Tensor]:
     is_wide = matrix.shape[0] < matrix.shape[1]
     gram = (matrix @ matrix.T) if is_wide else (matrix.T @ matrix)
     squared, vector = torch.linalg.eigh(torch.from_numpy(gram.toarray()).double())
-    squared, vector = squared.flip(0), vector.flip(1)
+    squared, vector = squared.flip(0)[:rank], vector.flip(1)[:, :rank]
     kept = squared > NEGLIGIBLE * squared[0]
     value, vector = squared[kept].sqrt(), vector[:, kept]
     if is_wide:
