@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,17 @@ class Cell:
             rankings=pd.read_parquet(folder.path / place / "rankings.parquet"),
             **rest,
         )
+
+
+def is_finished(folder: RunFolder, *, seed: int, method: str) -> bool:
+    """Return whether a cell is there whole."""
+    return (folder.path / cell_place(seed, method) / "cell.json").is_file()
+
+
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as JSON holds them, so that one read back equals one just made."""
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
 
 
 def cell_place(seed: int, method: str) -> str:

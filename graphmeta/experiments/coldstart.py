@@ -5,6 +5,7 @@ Run it with `python -m graphmeta.experiments.coldstart`; `--help` lists the opti
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -93,7 +94,8 @@ def run(line: CommandLine, *, console: Console, words: Console, began: list[RunF
     out = line.out or _default_folder(settings)
     if folder is None:
         check_creatable(out)
-    data = load_run_data(settings.model_copy(update={"methods": tuple(m.name for m in methods)}))
+    chosen = {"methods": tuple(m.name for m in methods), "workers": _workers(settings)}
+    data = load_run_data(settings.model_copy(update=chosen))
     for notice in data.notices:
         _say(words, f"note: {notice}")
     if not has_matplotlib():
@@ -136,6 +138,17 @@ def _check_same_data(folder: RunFolder, data: RunData) -> None:
         )
 
 
+def _workers(settings: ColdStartSettings) -> int:
+    """Return the number of processes; a GPU is not shared, and a smoke run is not worth it."""
+    if settings.workers is not None:
+        return settings.workers
+    if settings.quick or settings.device != "cpu":
+        return 1
+    has_affinity = hasattr(os, "sched_getaffinity")  # Not on every system.
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(4, cores)
+
+
 def _check_device(settings: ColdStartSettings) -> None:
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device='cuda' but PyTorch sees no GPU; use --device cpu")
@@ -167,6 +180,12 @@ def _first_manifest(data: RunData, line: CommandLine) -> dict[str, object]:
 def _default_folder(settings: ColdStartSettings) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"coldstart-{settings.data_name}-{stamp}"
+
+
+def _is_failure(error: GraphMetaError) -> bool:
+    """Whether a run failed its own checks or broke, rather than got something that cannot work."""
+    checks = LeakageError | NonFiniteError | ProtocolError
+    return isinstance(error, checks) or type(error) is GraphMetaError
 
 
 def _how_to_resume(began: list[RunFolder]) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Sequence
-from typing import Any
 
-import pandas as pd
 from rich.console import Console
 
-from graphmeta.data import ColdSplit
-from graphmeta.experiments.cell import Cell, cell_place
+from graphmeta.errors import GraphMetaError
+from graphmeta.experiments.cell import Cell, is_finished
+from graphmeta.experiments.compute_cells import compute_cells
 from graphmeta.experiments.methods import Method
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.run_progress import RunProgress
-from graphmeta.experiments.seed_run import SeedRun
-from graphmeta.ranking import evaluate
+from graphmeta.experiments.workers import Task, run_workers
 
 
 def fill_cells(
@@ -26,46 +22,31 @@ def fill_cells(
     """Return all cells, those found finished in the folder and those computed now.
 
     Raises:
-        GraphMetaError: A method fails, or a file cannot be written.
+        GraphMetaError: A method fails, a file cannot be written, or a worker was killed.
     """
-    cells = []
-    with RunProgress(words, total=len(data.splits) * len(methods)) as progress:
-        for split in data.splits:
-            checkpoints = folder.path / "training"
-            run = SeedRun.of(split, data.settings, checkpoints, progress.epoch)
-            for method in methods:
-                cell = Cell.load(folder, seed=split.seed, method=method.name)
-                if cell is None:
-                    progress.begin(split.seed, method.name)
-                    cell = _compute(method, run, split, folder)
-                    cell.save(folder)
-                cells.append(cell)
-                progress.finish()
-    return cells
+    seeds = [split.seed for split in data.splits]
+    wanted = [(seed, method) for seed in seeds for method in methods]
+    missing = [(s, m) for s, m in wanted if not is_finished(folder, seed=s, method=m.name)]
+    workers = data.settings.workers or 1
+    with RunProgress(words, total=len(wanted), done=len(wanted) - len(missing)) as progress:
+        if workers > 1 and len(missing) > 1:
+            run_workers(_tasks(missing), data.settings, folder, progress, n_workers=workers)
+        else:
+            for split in data.splits:
+                rest = [method for seed, method in missing if seed == split.seed]
+                compute_cells(rest, split, data.settings, folder, progress)
+    cells = [Cell.load(folder, seed=seed, method=method.name) for seed, method in wanted]
+    if any(cell is None for cell in cells):
+        raise GraphMetaError("a cell is missing although its work was done; resume the run")
+    return [cell for cell in cells if cell is not None]
 
 
-def _compute(method: Method, run: SeedRun, split: ColdSplit, folder: RunFolder) -> Cell:
-    start = time.perf_counter()
-    prepared = method.prepare(run)
-    # What was chosen is written down before the test users are looked at.
-    chosen = {"tuning": prepared.tuning, "losses": prepared.losses}
-    folder.write_json(f"{cell_place(split.seed, method.name)}/chosen.json", chosen)
-    found = evaluate(prepared.scorer, split.test, k=run.k, seed=split.seed)
-    named: dict[str, Any] = {"seed": split.seed, "method": method.name}
-    per_user = _labelled(found.per_user, named, ["seed", "method", "user", "k"])
-    order = ["seed", "user", "method", "k", "rank", "item", "score"]
-    catalogue: list[dict[str, Any]] = json.loads(found.catalogue.to_json(orient="records"))
-    return Cell(
-        **named,
-        per_user=per_user,
-        rankings=_labelled(found.rankings, named, order),
-        catalogue=catalogue,
-        tuning=prepared.tuning,
-        losses=prepared.losses,
-        seconds=round(time.perf_counter() - start, 3),
-    )
-
-
-def _labelled(frame: pd.DataFrame, named: dict[str, Any], first_columns: list[str]) -> pd.DataFrame:
-    frame = frame.assign(**named)
-    return frame[[*first_columns, *(c for c in frame.columns if c not in first_columns)]]
+def _tasks(missing: Sequence[tuple[int, Method]]) -> list[Task]:
+    """Return the work in pieces, methods that share their training together and first."""
+    pieces: dict[tuple[int, str], list[str]] = {}
+    for seed, method in missing:
+        pieces.setdefault((seed, method.training or method.name), []).append(method.name)
+    shared = {method.training for _, method in missing}
+    tasks = [(name in shared, Task(seed, tuple(names))) for (seed, name), names in pieces.items()]
+    # A sort by one flag is stable: the long tasks come first, else the order of the table holds.
+    return [task for _, task in sorted(tasks, key=lambda entry: not entry[0])]

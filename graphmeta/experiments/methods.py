@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from graphmeta.errors import ConfigError
+from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.seed_run import SeedRun
 from graphmeta.ranking import Scorer, baselines
 from graphmeta.ranking.tuning import Axis, SearchSpace, tune
@@ -48,12 +48,14 @@ class Method:
         prepare: Tunes and trains on training and validation users.
         is_personalised: False where the ranking does not depend on the support.
         is_baseline: True for methods that the adapted encoder must beat.
+        training: Methods with the same name here share one training per split.
     """
 
     name: str
     prepare: Callable[[SeedRun], Prepared]
     is_personalised: bool = True
     is_baseline: bool = True
+    training: str | None = None
 
 
 def _baseline(name: str, kind: type[Tunable], *, is_personalised: bool = True) -> Method:
@@ -69,8 +71,7 @@ def _baseline(name: str, kind: type[Tunable], *, is_personalised: bool = True) -
             max_users=run.settings.tuning_users,
             seed=run.seed,
         )
-        # Through JSON, so that a cell read back holds what a cell just computed holds.
-        return Prepared(tuned, json.loads(tuned.report.to_json(orient="records")))
+        return Prepared(tuned, plain_rows(tuned.report))
 
     return Method(name, prepare, is_personalised=is_personalised)
 
@@ -111,8 +112,8 @@ METHODS: tuple[Method, ...] = (
     _baseline("rm1", baselines.RM1),
     _baseline("few-shot-linear", baselines.FewShotLinear),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.
-    Method("unadapted", _unadapted, is_baseline=False),
-    Method("adapted", _adapted, is_baseline=False),
+    Method("unadapted", _unadapted, is_baseline=False, training="meta"),
+    Method("adapted", _adapted, is_baseline=False, training="meta"),
 )
 
 

@@ -15,9 +15,10 @@ class RunProgress:
     Args:
         console: Where the bars are drawn.
         total: Cells of the run.
+        done: Cells that are there already.
     """
 
-    def __init__(self, console: Console, *, total: int) -> None:
+    def __init__(self, console: Console, *, total: int, done: int = 0) -> None:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -25,7 +26,7 @@ class RunProgress:
             TimeElapsedColumn(),
             console=console,
         )
-        self._cells = self._bars.add_task("cells", total=total)
+        self._cells = self._bars.add_task("cells", total=total, completed=done)
         self._epochs = self._bars.add_task("epochs", visible=False)
 
     def __enter__(self) -> Self:
@@ -43,13 +44,12 @@ class RunProgress:
     def begin(self, seed: int, method: str) -> None:
         """Name the cell that is worked on."""
         self._bars.update(self._cells, description=f"seed {seed}, {method}")
-        self._bars.update(self._epochs, visible=False)
 
     def epoch(self, epoch: int, epochs: int, loss: float) -> None:
         """Show an epoch that has ended, counted from 1."""
         self._bars.update(
             self._epochs,
-            visible=True,
+            visible=epoch < epochs,
             completed=epoch,
             total=epochs,
             description=f"epochs, loss {loss:.4f}",
@@ -58,4 +58,3 @@ class RunProgress:
     def finish(self) -> None:
         """Count a cell as done."""
         self._bars.advance(self._cells)
-        self._bars.update(self._epochs, visible=False)

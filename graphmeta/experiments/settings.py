@@ -60,6 +60,9 @@ class ColdStartSettings(BaseModel):
     )
     quick: bool = Field(False, description="smoke run: one seed, small grids, two epochs")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the learners train")
+    workers: Count | None = Field(
+        None, description="processes at work side by side; by default one per core, at most four"
+    )
     tuning_users: Count = Field(1000, description="validation users that tuning looks at")
     epochs: Count = Field(20, description="meta-learners: passes over the training users")
     channels: Count = Field(64, description="meta-learners: width of the embeddings")

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from graphmeta.data import whole_file
-from graphmeta.experiments import fill_cells
+from graphmeta.experiments import compute_cells
 from graphmeta.experiments.coldstart import main
 from graphmeta.experiments.settings import read_settings
 
@@ -113,7 +113,7 @@ def test_interruption_and_resume(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    evaluate, calls = fill_cells.evaluate, []
+    evaluate, calls = compute_cells.evaluate, []
 
     def interrupt(*args: Any, **options: Any) -> Any:
         calls.append(1)
@@ -121,7 +121,7 @@ def test_interruption_and_resume(
             raise KeyboardInterrupt
         return evaluate(*args, **options)
 
-    monkeypatch.setattr(fill_cells, "evaluate", interrupt)
+    monkeypatch.setattr(compute_cells, "evaluate", interrupt)
     assert small_run(out) == 130
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.endswith(f"--resume {out}")
