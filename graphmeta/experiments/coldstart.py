@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from graphmeta.errors import (
     OutputError,
     ProtocolError,
 )
-from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.command_line import CommandLine, parse_command_line
 from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.fill_cells import fill_cells
@@ -59,15 +59,11 @@ def main(argv: list[str] | None = None) -> int:
         _say(words, f"interrupted; {_how_to_resume(began)}")
         return INTERRUPTED
     except GraphMetaError as error:
-        hint = (
-            f" (then {_how_to_resume(began)})" if began and isinstance(error, OutputError) else ""
-        )
-        _say(words, f"error: {' '.join(str(error).split())}{hint}")
-        return (
-            FAILED
-            if isinstance(error, LeakageError | NonFiniteError | ProtocolError)
-            else BAD_INPUT
-        )
+        text = " ".join(str(error).split())
+        if began and isinstance(error, OutputError):
+            text += f" (then {_how_to_resume(began)})"
+        _say(words, f"error: {text}")
+        return FAILED if _is_failure(error) else BAD_INPUT
     return 0
 
 
@@ -83,34 +79,44 @@ def run(line: CommandLine, *, console: Console, words: Console, began: list[RunF
     Raises:
         GraphMetaError: The run cannot be made, or fails its own checks.
     """
-    folder = None
-    if line.resume and line.out is not None:
-        folder = RunFolder.reopen(line.out)
-        settings = _resumed_settings(folder, line)
-    else:
-        settings = read_settings(line.config, line.overrides)
+    began_at = time.monotonic()
+    folder = RunFolder.reopen(line.out) if line.resume and line.out is not None else None
+    settings = _settings(line, folder)
     methods = choose_methods(settings.methods)
-    _check_device(settings)
     out = line.out or _default_folder(settings)
     if folder is None:
         check_creatable(out)
-    chosen = {"methods": tuple(m.name for m in methods), "workers": _workers(settings)}
-    data = load_run_data(settings.model_copy(update=chosen))
+    names = tuple(method.name for method in methods)
+    data = load_run_data(settings.model_copy(update={"methods": names}))
+    _tell_notices(data, words)
+    if folder is None:
+        check_protocol(data)
+        manifest = _first_manifest(data, line)
+        folder = RunFolder.create(out, config=settings_toml(data.settings), manifest=manifest)
+    else:
+        _check_same_data(folder, data)
+        check_protocol(data)
+    began.append(folder)
+    cells = fill_cells(data, methods, folder, words)
+    write_outcome(cells, data, methods, folder, console, began_at=began_at)
+    _say(words, f"the run is in {folder.path}")
+
+
+def _settings(line: CommandLine, folder: RunFolder | None) -> ColdStartSettings:
+    if folder is not None:
+        settings = _resumed_settings(folder, line)
+    else:
+        settings = read_settings(line.config, line.overrides)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device='cuda' but PyTorch sees no GPU; use --device cpu")
+    return settings.model_copy(update={"workers": _workers(settings)})
+
+
+def _tell_notices(data: RunData, words: Console) -> None:
     for notice in data.notices:
         _say(words, f"note: {notice}")
     if not has_matplotlib():
         _say(words, "note: no figures without matplotlib; pip install 'graphmeta[plot]'")
-    check_protocol(data)
-    if folder is None:
-        folder = RunFolder.create(
-            out, config=settings_toml(data.settings), manifest=_first_manifest(data, line)
-        )
-    else:
-        _check_same_data(folder, data)
-    began.append(folder)
-    cells: list[Cell] = fill_cells(data, methods, folder, words)
-    write_outcome(cells, data, methods, folder, console)
-    _say(words, f"the run is in {folder.path}")
 
 
 def _resumed_settings(folder: RunFolder, line: CommandLine) -> ColdStartSettings:
@@ -147,11 +153,6 @@ def _workers(settings: ColdStartSettings) -> int:
     has_affinity = hasattr(os, "sched_getaffinity")  # Not on every system.
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return min(4, cores)
-
-
-def _check_device(settings: ColdStartSettings) -> None:
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device='cuda' but PyTorch sees no GPU; use --device cpu")
 
 
 def _first_manifest(data: RunData, line: CommandLine) -> dict[str, object]:

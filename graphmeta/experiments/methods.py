@@ -109,6 +109,8 @@ METHODS: tuple[Method, ...] = (
     _baseline("ease", baselines.EASE),
     _baseline("ials", baselines.IALS),
     _baseline("graph-filter", baselines.GraphFilter),
+    _baseline("mult-vae", baselines.MultVAE),
+    _baseline("light-gcn", baselines.LightGCN),
     _baseline("rm1", baselines.RM1),
     _baseline("few-shot-linear", baselines.FewShotLinear),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.

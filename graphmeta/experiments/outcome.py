@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,18 @@ def write_outcome(
     methods: Sequence[Method],
     folder: RunFolder,
     console: Console,
+    *,
+    began_at: float,
 ) -> None:
     """Pool the cells, write and print the results, and check them for collapse.
+
+    Args:
+        cells: Every cell of the run.
+        data: The splits and settings.
+        methods: The methods of the run.
+        folder: Where the results go.
+        console: Where the table goes.
+        began_at: `time.monotonic()` when this session began.
 
     Raises:
         OutputError: A file cannot be written.
@@ -68,18 +79,21 @@ def write_outcome(
     folder.write_json("metrics.json", metrics)
     draw_figures(folder, data, summary, metrics)
     print_results(summary, metrics, console)
-    _close_manifest(folder, cells)
+    _close_manifest(folder, cells, seconds=time.monotonic() - began_at, data=data)
     if findings and not data.settings.quick:
         raise ProtocolError(f"{len(findings)} figures have collapsed; first: {findings[0]}")
 
 
-def _close_manifest(folder: RunFolder, cells: Sequence[Cell]) -> None:
+def _close_manifest(
+    folder: RunFolder, cells: Sequence[Cell], *, seconds: float, data: RunData
+) -> None:
     manifest: dict[str, Any] = folder.read_json(MANIFEST) or {}
     manifest |= {
         "status": "finished",
         "finished": now(),
-        "seconds": round(sum(cell.seconds for cell in cells), 1),
-        "peak_memory_mib": max(manifest.get("peak_memory_mib", 0), peak_memory_mib()),
+        # By the clock, of the session that finished the run; a cell's are of that cell alone.
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": peak_memory_mib(data.settings.workers or 1),
         "cells": [
             {"seed": cell.seed, "method": cell.method, "seconds": cell.seconds} for cell in cells
         ],
