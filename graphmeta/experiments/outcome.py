@@ -22,7 +22,7 @@ from graphmeta.experiments.pooled import (
     summary_table,
     tuning_table,
 )
-from graphmeta.experiments.result_table import print_results
+from graphmeta.experiments.result_table import print_results, results_text
 from graphmeta.experiments.run_checks import collapsed
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
@@ -78,8 +78,9 @@ def write_outcome(
     }
     folder.write_json("metrics.json", metrics)
     draw_figures(folder, data, summary, metrics)
-    print_results(summary, metrics, console)
+    folder.write_text("table.txt", results_text(summary, metrics))
     _close_manifest(folder, cells, seconds=time.monotonic() - began_at, data=data)
+    print_results(summary, metrics, console)
     if findings and not data.settings.quick:
         raise ProtocolError(f"{len(findings)} figures have collapsed; first: {findings[0]}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
@@ -30,6 +31,13 @@ def print_results(summary: pd.DataFrame, metrics: dict[str, Any], console: Conso
         console.print(contrasts_table(metrics["contrasts"]))
     for note in metrics["notes"]:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+def results_text(summary: pd.DataFrame, metrics: dict[str, Any]) -> str:
+    """Return what `print_results` prints, as plain text."""
+    text = io.StringIO()
+    print_results(summary, metrics, Console(file=text, width=120))
+    return text.getvalue()
 
 
 def methods_table(summary: pd.DataFrame, metrics: dict[str, Any]) -> Table:

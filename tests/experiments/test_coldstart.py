@@ -33,7 +33,8 @@ def same_results(one: Path, other: Path) -> bool:
 def test_what_a_run_leaves(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     figures = {"shot_curve.png", "training_curve.png", "subgraph.png"}
-    assert names >= {*RESULTS, *figures, "config.toml", "manifest.json"}
+    assert names >= {*RESULTS, *figures, "config.toml", "manifest.json", "table.txt"}
+    assert "popularity" in (finished / "table.txt").read_text()
     assert not any(path.name.startswith(".partial") for path in finished.rglob("*"))
     settings = read_settings(finished / "config.toml")
     assert settings.k == (0, 1, 3, 5, 10)
