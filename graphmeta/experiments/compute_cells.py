@@ -45,7 +45,7 @@ def compute_cells(
     Raises:
         GraphMetaError: A method fails, or a file cannot be written.
     """
-    run = SeedRun.of(split, settings, folder.path / "training", observer.epoch)
+    run = SeedRun.of(split, settings, folder.folder("training"), observer.epoch)
     for method in methods:
         observer.begin(split.seed, method.name)
         _computed(method, run, split, folder).save(folder)

@@ -12,6 +12,7 @@ from graphmeta.encoders import RelationEncoder
 from graphmeta.experiments.settings import ColdStartSettings
 from graphmeta.meta import MAML
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.tasks.relation_features import EDGE_DIM
 
 
 def build_recommender(
@@ -23,7 +24,9 @@ def build_recommender(
         ConfigError: A setting does not fit the encoder.
     """
     with _weights_drawn_by(seed):
-        encoder = RelationEncoder(train.metadata(), out_channels=settings.channels)
+        encoder = RelationEncoder(
+            train.metadata(), out_channels=settings.channels, edge_dim=EDGE_DIM
+        )
         learner = MAML(
             encoder,
             adapt=("layers.*.scale.*", "layers.*.shift.*"),
@@ -34,9 +37,11 @@ def build_recommender(
         channels=settings.channels,
         num_neighbors=(settings.users_per_item, settings.items_per_user),
         epochs=settings.trained_epochs,
+        patience=settings.patience,
         batch_size=settings.batch_size,
         lr=settings.lr,
         k_max=settings.k_max or 10,
+        adapted_share=settings.adapted_share,
         seed=seed,
     )
 

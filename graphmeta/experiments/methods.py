@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,13 +90,11 @@ def small_space(space: SearchSpace) -> SearchSpace:
 
 
 def _unadapted(run: SeedRun) -> Prepared:
-    shared = copy.copy(run.recommender)
-    shared.is_adapted = False
-    return Prepared(shared, losses=list(shared.losses))
+    return Prepared(run.recommender.unadapted(), losses=list(run.recommender.losses))
 
 
 def _adapted(run: SeedRun) -> Prepared:
-    return Prepared(run.recommender, losses=list(run.recommender.losses))
+    return Prepared(run.recommender.adapted(), losses=list(run.recommender.losses))
 
 
 METHODS: tuple[Method, ...] = (

@@ -67,11 +67,21 @@ class RunFolder:
             OutputError: The file cannot be written.
         """
         target = self.path / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(target.parent, error) from error
+        self.folder(str(target.parent.relative_to(self.path)))
         write_whole(target, write)
+
+    def folder(self, name: str) -> Path:
+        """Return a folder inside that of the run, made where it is not there.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        path = self.path / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return path
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file; see `write`."""

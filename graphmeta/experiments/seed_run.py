@@ -26,7 +26,7 @@ class SeedRun:
         validation: Users that tuning and early stopping may look at.
         settings: The run's settings, with every rule replaced by its outcome.
         seed: The split seed, which also seeds the methods.
-        checkpoints: Folder where training states are kept.
+        checkpoints: Existing folder where training states are kept, to continue from.
         on_epoch: Told of each epoch: its number from 1, how many there are, and the loss.
     """
 
@@ -56,4 +56,9 @@ class SeedRun:
         Raises:
             GraphMetaError: Training fails.
         """
-        return build_recommender(self.settings, self.train, seed=self.seed).fit(self.train)
+        return build_recommender(self.settings, self.train, seed=self.seed).fit(
+            self.train,
+            self.validation,
+            checkpoint=self.checkpoints / f"seed-{self.seed}.safetensors",
+            on_epoch=self.on_epoch,
+        )

@@ -64,12 +64,16 @@ class ColdStartSettings(BaseModel):
         None, description="processes at work side by side; by default one per core, at most four"
     )
     tuning_users: Count = Field(1000, description="validation users that tuning looks at")
-    epochs: Count = Field(20, description="meta-learners: passes over the training users")
+    epochs: Count = Field(20, description="meta-learners: most passes over the training users")
     channels: Count = Field(64, description="meta-learners: width of the embeddings")
     inner_steps: NotNegative = Field(1, description="meta-learners: adaptation steps per user")
     batch_size: Count = Field(64, description="meta-learners: users per outer step")
-    lr: float = Field(3e-3, gt=0, allow_inf_nan=False, description="meta-learners: step size")
-    users_per_item: Count = Field(8, description="meta-learners: users drawn per support item")
+    patience: Count = Field(3, description="meta-learners: epochs without a better one, then stop")
+    adapted_share: float = Field(
+        0.5, ge=0, le=1, description="meta-learners: share of batches trained through adaptation"
+    )
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="meta-learners: step size")
+    users_per_item: Count = Field(4, description="meta-learners: users drawn per support item")
     items_per_user: Count = Field(4, description="meta-learners: items drawn per such user")
 
     @model_validator(mode="after")

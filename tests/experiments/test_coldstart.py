@@ -19,6 +19,7 @@ import pytest
 from graphmeta.data import whole_file
 from graphmeta.experiments import compute_cells
 from graphmeta.experiments.coldstart import main
+from graphmeta.experiments.run_progress import RunProgress
 from graphmeta.experiments.settings import read_settings
 
 RESULTS = ("metrics.json", "per_user.parquet", "rankings.parquet")
@@ -130,6 +131,25 @@ def test_interruption_and_resume(
     assert not (out / "metrics.json").exists()
     assert main(["--resume", str(out)]) == 0
     assert len(calls) == 5  # Two cells were finished and are not computed again.
+    assert same_results(out, finished)
+
+
+def test_interrupted_training_continues(
+    small_run: Run, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    seen: list[int] = []
+
+    def interrupt(self: RunProgress, epoch: int, epochs: int, loss: float) -> None:
+        seen.append(epoch)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunProgress, "epoch", interrupt)
+    assert small_run(out) == 130
+    assert (out / "training" / "seed-0.safetensors").is_file()
+    assert main(["--resume", str(out)]) == 0
+    assert seen == [1, 2]  # The first epoch is not trained again.
     assert same_results(out, finished)
 
 

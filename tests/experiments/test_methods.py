@@ -49,6 +49,8 @@ def test_every_method_prepares_blind_to_the_query(
     method: Method, split: ColdSplit, tmp_path: Path
 ) -> None:
     folders = iter([tmp_path / "a", tmp_path / "b"])
+    for name in "ab":
+        (tmp_path / name).mkdir()
 
     def build(given: ColdSplit) -> Scorer:
         return method.prepare(seed_run(given, next(folders))).scorer

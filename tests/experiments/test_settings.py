@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from graphmeta.experiments.settings import (
     read_settings,
     settings_toml,
 )
+from graphmeta.ranking import ColdStartRecommender
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -51,6 +53,17 @@ def test_quick_trains_two_epochs() -> None:
     assert ColdStartSettings(quick=True).trained_epochs == 2
     assert ColdStartSettings(quick=True, epochs=1).trained_epochs == 1
     assert ColdStartSettings().trained_epochs == ColdStartSettings().epochs
+
+
+def test_defaults_are_those_of_the_recommender() -> None:
+    built_in = {
+        name: option.default
+        for name, option in inspect.signature(ColdStartRecommender).parameters.items()
+    }
+    settings = ColdStartSettings()
+    for name in ("channels", "epochs", "patience", "batch_size", "lr", "adapted_share"):
+        assert getattr(settings, name) == built_in[name]
+    assert (settings.users_per_item, settings.items_per_user) == built_in["num_neighbors"]
 
 
 @pytest.mark.parametrize(
