@@ -28,7 +28,7 @@ from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.fill_cells import fill_cells
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.methods import choose_methods
-from graphmeta.experiments.outcome import write_outcome
+from graphmeta.experiments.outcome import Held, write_outcome
 from graphmeta.experiments.run_checks import check_protocol
 from graphmeta.experiments.run_data import RunData, load_run_data
 from graphmeta.experiments.run_folder import CONFIG, MANIFEST, RunFolder, check_creatable
@@ -97,8 +97,9 @@ def run(line: CommandLine, *, console: Console, words: Console, began: list[RunF
         _check_same_data(folder, data)
         check_protocol(data)
     began.append(folder)
-    cells = fill_cells(data, methods, folder, words)
-    write_outcome(cells, data, methods, folder, console, began_at=began_at)
+    cells, memory = fill_cells(data, methods, folder, words)
+    held = Held(began_at=began_at, worker_memory_mib=memory)
+    write_outcome(cells, data, methods, folder, console, held)
     _say(words, f"the run is in {folder.path}")
 
 

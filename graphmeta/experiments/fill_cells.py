@@ -18,8 +18,12 @@ from graphmeta.experiments.workers import Task, run_workers
 
 def fill_cells(
     data: RunData, methods: Sequence[Method], folder: RunFolder, words: Console
-) -> list[Cell]:
+) -> tuple[list[Cell], int]:
     """Return all cells, those found finished in the folder and those computed now.
+
+    Returns:
+        The cells in the order of splits and methods, and the memory that worker processes held
+        at most, in MiB.
 
     Raises:
         GraphMetaError: A method fails, a file cannot be written, or a worker was killed.
@@ -27,10 +31,12 @@ def fill_cells(
     seeds = [split.seed for split in data.splits]
     wanted = [(seed, method) for seed in seeds for method in methods]
     missing = [(s, m) for s, m in wanted if not is_finished(folder, seed=s, method=m.name)]
-    workers = data.settings.workers or 1
+    workers, memory = data.settings.workers or 1, 0
     with RunProgress(words, total=len(wanted), done=len(wanted) - len(missing)) as progress:
         if workers > 1 and len(missing) > 1:
-            run_workers(_tasks(missing), data.settings, folder, progress, n_workers=workers)
+            memory = run_workers(
+                _tasks(missing), data.settings, folder, progress, n_workers=workers
+            )
         else:
             for split in data.splits:
                 rest = [method for seed, method in missing if seed == split.seed]
@@ -38,15 +44,17 @@ def fill_cells(
     cells = [Cell.load(folder, seed=seed, method=method.name) for seed, method in wanted]
     if any(cell is None for cell in cells):
         raise GraphMetaError("a cell is missing although its work was done; resume the run")
-    return [cell for cell in cells if cell is not None]
+    return [cell for cell in cells if cell is not None], memory
 
 
 def _tasks(missing: Sequence[tuple[int, Method]]) -> list[Task]:
-    """Return the work in pieces, methods that share their training together and first."""
-    pieces: dict[tuple[int, str], list[str]] = {}
+    """Return the work in pieces, methods that share their training together."""
+    pieces: dict[tuple[int, str, bool], list[str]] = {}
     for seed, method in missing:
-        pieces.setdefault((seed, method.training or method.name), []).append(method.name)
-    shared = {method.training for _, method in missing}
-    tasks = [(name in shared, Task(seed, tuple(names))) for (seed, name), names in pieces.items()]
-    # A sort by one flag is stable: the long tasks come first, else the order of the table holds.
-    return [task for _, task in sorted(tasks, key=lambda entry: not entry[0])]
+        is_shared = method.training is not None
+        piece = (seed, method.training or method.name, is_shared)
+        pieces.setdefault(piece, []).append(method.name)
+    return [
+        Task(seed, tuple(names), is_large=is_shared)
+        for (seed, _, is_shared), names in pieces.items()
+    ]

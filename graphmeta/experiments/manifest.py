@@ -53,15 +53,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def peak_memory_mib(n_workers: int = 1) -> int:
-    """Return the largest memory that this run has held, in MiB.
-
-    With worker processes it is a bound from above: this process's peak, and for each worker the
-    peak of the largest.
-    """
+def peak_memory_mib() -> int:
+    """Return the largest memory that this process has held, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if n_workers > 1:
-        peak += n_workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))  # Bytes there, KiB here.
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -28,14 +29,26 @@ from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a session took.
+
+    Args:
+        began_at: `time.monotonic()` when it began.
+        worker_memory_mib: The sum of its worker processes' peaks of memory.
+    """
+
+    began_at: float
+    worker_memory_mib: int
+
+
 def write_outcome(
     cells: Sequence[Cell],
     data: RunData,
     methods: Sequence[Method],
     folder: RunFolder,
     console: Console,
-    *,
-    began_at: float,
+    held: Held,
 ) -> None:
     """Pool the cells, write and print the results, and check them for collapse.
 
@@ -45,7 +58,7 @@ def write_outcome(
         methods: The methods of the run.
         folder: Where the results go.
         console: Where the table goes.
-        began_at: `time.monotonic()` when this session began.
+        held: The time and memory of this session.
 
     Raises:
         OutputError: A file cannot be written.
@@ -79,22 +92,20 @@ def write_outcome(
     folder.write_json("metrics.json", metrics)
     draw_figures(folder, data, summary, metrics)
     folder.write_text("table.txt", results_text(summary, metrics))
-    _close_manifest(folder, cells, seconds=time.monotonic() - began_at, data=data)
+    _close_manifest(folder, cells, held)
     print_results(summary, metrics, console)
     if findings and not data.settings.quick:
         raise ProtocolError(f"{len(findings)} figures have collapsed; first: {findings[0]}")
 
 
-def _close_manifest(
-    folder: RunFolder, cells: Sequence[Cell], *, seconds: float, data: RunData
-) -> None:
+def _close_manifest(folder: RunFolder, cells: Sequence[Cell], held: Held) -> None:
     manifest: dict[str, Any] = folder.read_json(MANIFEST) or {}
     manifest |= {
         "status": "finished",
         "finished": now(),
         # By the clock, of the session that finished the run; a cell's are of that cell alone.
-        "seconds": round(seconds, 1),
-        "peak_memory_mib": peak_memory_mib(data.settings.workers or 1),
+        "seconds": round(time.monotonic() - held.began_at, 1),
+        "peak_memory_mib": peak_memory_mib() + held.worker_memory_mib,
         "cells": [
             {"seed": cell.seed, "method": cell.method, "seconds": cell.seconds} for cell in cells
         ],

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from graphmeta.errors import GraphMetaError
 from graphmeta.experiments.compute_cells import Observer, compute_cells
+from graphmeta.experiments.manifest import peak_memory_mib
 from graphmeta.experiments.methods import choose_methods
 from graphmeta.experiments.run_data import load_run_data
 from graphmeta.experiments.run_folder import RunFolder
@@ -32,10 +34,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True)
 class Task:
-    """Methods to run on one split, in one process, because they share their training."""
+    """Methods to run on one split in one process.
+
+    Args:
+        seed: The split seed.
+        methods: Names of the methods; several where they share their training.
+        is_large: Needs so much memory that only one such task runs at a time.
+    """
 
     seed: int
     methods: tuple[str, ...]
+    is_large: bool = False
 
 
 def run_workers(
@@ -45,30 +54,36 @@ def run_workers(
     observer: Observer,
     *,
     n_workers: int,
-) -> None:
+) -> int:
     """Run the tasks in `n_workers` processes and return when all are done.
 
-    Whatever ends this call early, an error or Ctrl-C, also ends the processes.
+    The first process does the large tasks, then helps the others. Whatever ends this call
+    early, an error or Ctrl-C, also ends the processes.
+
+    Returns:
+        The sum of the processes' peaks of memory, in MiB.
 
     Raises:
         GraphMetaError: A task fails, or a process was killed from outside.
     """
     # A fresh interpreter per worker: a fork would copy the threads' locks of torch and rich.
     context = multiprocessing.get_context("spawn")
-    todo, events = context.Queue(), context.Queue()
-    n_workers = min(n_workers, len(tasks))
-    for task in tasks:
-        todo.put(task)
-    for _ in range(n_workers):
-        todo.put(None)
+    events = context.Queue()
+    large = _filled(context.Queue(), [task for task in tasks if task.is_large], n_ends=1)
+    light = [task for task in tasks if not task.is_large]
+    n_workers = min(n_workers, 1 + len(light))
+    small = _filled(context.Queue(), light, n_ends=n_workers)
     n_threads = max(1, torch.get_num_threads() // n_workers)
-    arguments = (todo, events, settings, folder.path, n_threads, os.getpid())
-    processes = [context.Process(target=_work, args=arguments) for _ in range(n_workers)]
+    arguments = (events, settings, folder.path, n_threads, os.getpid())
+    processes = [
+        context.Process(target=_work, args=([large, small] if number == 0 else [small], *arguments))
+        for number in range(n_workers)
+    ]
     with _few_threads(n_threads), _interrupts_ignored():
         for process in processes:
             process.start()
     try:
-        _listen(events, observer, processes)
+        return _listen(events, observer, processes)
     finally:
         for process in processes:
             process.terminate()
@@ -76,9 +91,17 @@ def run_workers(
             process.join()
 
 
-def _listen(events: Any, observer: Observer, processes: Sequence[BaseProcess]) -> None:
-    """Pass on what the workers tell until the last has said goodbye."""
-    at_work = len(processes)
+def _filled(tasks: Any, content: Sequence[Task], *, n_ends: int) -> Any:
+    for task in content:
+        tasks.put(task)
+    for _ in range(n_ends):
+        tasks.put(None)
+    return tasks
+
+
+def _listen(events: Any, observer: Observer, processes: Sequence[BaseProcess]) -> int:
+    """Pass on what the workers tell until the last has said goodbye; return their memory."""
+    at_work, memory = len(processes), 0
     while at_work:
         try:
             kind, content = events.get(timeout=0.5)
@@ -89,8 +112,10 @@ def _listen(events: Any, observer: Observer, processes: Sequence[BaseProcess]) -
             raise content
         if kind == "end":
             at_work -= 1
+            memory += content
         else:
             getattr(observer, kind)(*content)
+    return memory
 
 
 def _refuse_killed(processes: Sequence[BaseProcess]) -> None:
@@ -120,20 +145,27 @@ class _Teller:
 
 
 def _work(
-    todo: Any, events: Any, settings: ColdStartSettings, path: Any, n_threads: int, parent: int
+    queues: Sequence[Any],
+    events: Any,
+    settings: ColdStartSettings,
+    path: Path,
+    n_threads: int,
+    parent: int,
 ) -> None:
-    """Do tasks until there are no more; runs in a process of its own."""
+    """Empty one queue of tasks after the other; runs in a process of its own."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(n_threads)
     try:
         splits = {split.seed: split for split in load_run_data(settings).splits}
-        while (task := todo.get()) is not None:
-            methods = choose_methods(task.methods)
-            compute_cells(methods, splits[task.seed], settings, RunFolder(path), _Teller(events))
+        for tasks in queues:
+            while (task := tasks.get()) is not None:
+                methods = choose_methods(task.methods)
+                split = splits[task.seed]
+                compute_cells(methods, split, settings, RunFolder(path), _Teller(events))
     except GraphMetaError as error:
         events.put(("error", error))
     else:
-        events.put(("end", ()))
+        events.put(("end", peak_memory_mib()))
 
 
 def _end_with(parent: int) -> None:
