@@ -26,6 +26,7 @@ def draw_training_curve(path: Path, losses: Sequence[dict[str, Any]], *, title: 
         together.setdefault((row["seed"], *row["loss"]), []).append(row["method"])
     families = list(dict.fromkeys(" and ".join(names) for names in together.values()))
     styles = dict(zip(families, line_styles(len(families)), strict=True))
+    several = len({row["seed"] for row in losses}) > 1
     labelled: set[str] = set()
     with figure(path) as (_, axes):
         for (_, *loss), names in together.items():
@@ -33,7 +34,7 @@ def draw_training_curve(path: Path, losses: Sequence[dict[str, Any]], *, title: 
             axes.plot(
                 range(1, len(loss) + 1),
                 loss,
-                label=None if name in labelled else name,
+                label=None if name in labelled else name + several * "\na line for each split",
                 markersize=4,
                 **styles[name],
             )

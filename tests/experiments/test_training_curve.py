@@ -28,7 +28,7 @@ def test_shared_training_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     draw_training_curve(tmp_path / "t.png", losses, title="t")
     assert drawn == [
-        ([1, 2], [3.0, 2.0], "unadapted and adapted"),
+        ([1, 2], [3.0, 2.0], "unadapted and adapted\na line for each split"),
         ([1, 2], [3.0, 1.0], None),
     ]
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
