@@ -54,7 +54,7 @@ class IALS(MatrixScorer):
         *,
         num_factors: int = 32,
         alpha: float = 8.0,
-        regularization: float = 100.0,
+        regularization: float = 10.0,
         frequency_exponent: float = 0.0,
         sweeps: int = 3,
         fold_in_regularization: float = 100.0,
