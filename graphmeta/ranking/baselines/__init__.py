@@ -5,6 +5,8 @@ from graphmeta.ranking.baselines.few_shot_linear import FewShotLinear
 from graphmeta.ranking.baselines.graph_filter import GraphFilter
 from graphmeta.ranking.baselines.ials import IALS
 from graphmeta.ranking.baselines.item_knn import ItemKNN
+from graphmeta.ranking.baselines.light_gcn import LightGCN
+from graphmeta.ranking.baselines.mult_vae import MultVAE
 from graphmeta.ranking.baselines.popularity import Popularity
 from graphmeta.ranking.baselines.random import Random
 from graphmeta.ranking.baselines.rank_one_svd import RankOneSVD
@@ -18,6 +20,8 @@ __all__ = [
     "FewShotLinear",
     "GraphFilter",
     "ItemKNN",
+    "LightGCN",
+    "MultVAE",
     "Popularity",
     "Random",
     "RankOneSVD",

@@ -72,7 +72,7 @@ def train(
         value = loss()
         if not bool(value.isfinite()):
             raise NonFiniteError(
-                f"the loss of step {step} of {num_steps} is {float(value)}; lower lr={lr}"
+                f"the loss of step {step} of {num_steps} is {value.item()}; lower lr={lr}"
             )
         optimiser.zero_grad()
         value.backward()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from graphmeta.data.cold_users import Support
+from graphmeta.data.spectrum import right_singular
 from graphmeta.ranking.baselines.matrix_scorer import MatrixScorer, check_at_least, check_positive
-from graphmeta.ranking.baselines.spectrum import right_singular
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import Axis, SearchSpace
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from graphmeta.data.cold_users import Support
+from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError
 from graphmeta.ranking.baselines.least_squares_factors import solve_factors
 from graphmeta.ranking.baselines.matrix_scorer import MatrixScorer, check_at_least, check_positive
-from graphmeta.ranking.baselines.spectrum import right_singular
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import Axis, SearchSpace
 
@@ -84,6 +84,7 @@ class IALS(MatrixScorer):
             fit_time={
                 "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=128),
                 "regularization": Axis((10.0, 31.6, 100.0, 316.0), extend="geometric"),
+                "frequency_exponent": Axis((0.0, 0.5, 1.0), extend="linear"),
                 "alpha": Axis((2.0, 4.0, 8.0, 16.0), extend="geometric"),
             },
             score_time={

@@ -9,8 +9,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-# Numbers in the gathered factors and in the systems of one block of rows: 2^23 are 32 MiB.
-BLOCK = 2**23
+# Numbers in the gathered factors and in the systems of one block of rows: 4 MiB stay in cache.
+BLOCK = 2**20
 
 
 def solve_factors(
@@ -49,7 +49,7 @@ def solve_factors(
         right = (1 + alpha) * own.sum(dim=1)
         if prior is not None:
             right = right + reg * (prior @ basis)
-        solve = _solve_short if 2 * own.size(1) < d else _solve_long
+        solve = _solve_short if own.size(1) < d else _solve_long
         out[row] = solve(own, eigenvalue + reg, right, alpha)
     return out @ basis.T
 

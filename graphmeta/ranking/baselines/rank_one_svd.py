@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphmeta.data.cold_users import Support
+from graphmeta.data.spectrum import right_singular
 from graphmeta.ranking.baselines.matrix_scorer import MatrixScorer
-from graphmeta.ranking.baselines.spectrum import right_singular
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import SearchSpace
 

@@ -64,7 +64,7 @@ class UserKNN(MatrixScorer):
             cls,
             score_time={
                 "neighbors": Axis((50, 100, 200, 400, 800, 1600), extend="geometric", start=200),
-                "norm_exponent": Axis((0.3, 0.4, 0.5, 0.6, 0.7), extend="linear"),
+                "norm_exponent": Axis((0.0, 0.2, 0.3, 0.4, 0.5, 0.7), extend="linear", start=0.4),
                 "power": Axis((1.0, 2.0, 4.0, 8.0), extend="geometric", start=4.0),
                 "shrinkage": Axis((0.0, 1.0, 10.0, 100.0, 1000.0), extend="geometric", start=10.0),
             },

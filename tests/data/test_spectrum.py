@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from graphmeta.ranking.baselines.spectrum import right_singular
+from graphmeta.data.spectrum import right_singular
 
 
 @pytest.mark.parametrize("shape", [(40, 25), (25, 40), (60, 90)])
