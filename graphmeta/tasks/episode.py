@@ -28,40 +28,65 @@ class EpisodeBatch:
         node_index_dict: int64, `[n_episodes, n_nodes_of_type]`; rows of the training graph,
             -1 for the episode's user and for padding.
         edge_index_dict: int64, `[n_episodes, 2, n_edges_of_type]`, local node numbers.
+        edge_attr_dict: float32, `[n_episodes, n_edges_of_type, edge_dim]`, relation features.
+        own_user: int64, `[n_episodes]`; the row of a training user, -1 for a new user.
     """
 
     support: Support
     node_index_dict: dict[str, Tensor]
     edge_index_dict: dict[EdgeType, Tensor]
+    edge_attr_dict: dict[EdgeType, Tensor]
+    own_user: Tensor
 
     def __len__(self) -> int:
         return len(self.support)
 
-    def leave_one_out(self) -> LeaveOneOut:
-        """Return a view per support edge, in which that edge is taken out of the subgraph.
+    def leave_one_out(
+        self, *, max_views: int | None = None, generator: torch.Generator | None = None
+    ) -> LeaveOneOut:
+        """Return views of each episode in which one support edge is out of the subgraph.
 
         A user with fewer than two edges has no view that still shows something; its views,
         like those of padding, have weight 0.
+
+        Args:
+            max_views: Views per episode; fewer than k hide edges drawn at random, which makes
+                the leave-one-out loss cheaper and noisier. All where it is None.
+            generator: Draws the hidden edges; without it the first are hidden.
         """
         n, k = self.support.item_index.shape
-        hidden = torch.arange(k, device=self.support.item_index.device).repeat(n)
-        rows = torch.arange(n * k, device=hidden.device)
-        repeated = {t: v.repeat_interleave(k, 0) for t, v in self.node_index_dict.items()}
+        v = k if max_views is None else min(k, max_views)
+        hidden = self._hidden_slots(v, generator).reshape(-1)
+        rows = torch.arange(n * v, device=hidden.device)
+        repeated = {t: x.repeat_interleave(v, 0) for t, x in self.node_index_dict.items()}
         edges = {}
         for edge_type, edge_index in self.edge_index_dict.items():
-            edge_index = edge_index.repeat_interleave(k, 0)
+            edge_index = edge_index.repeat_interleave(v, 0)
             edge_index[rows, 0, hidden] = repeated[edge_type[0]].size(1) - 1
             edge_index[rows, 1, hidden] = repeated[edge_type[2]].size(1) - 1
             edges[edge_type] = edge_index
-        target = self.support.item_index.reshape(-1)
-        shown = self.support.item_index.repeat_interleave(k, 0)
+        episode = torch.arange(n, device=hidden.device).repeat_interleave(v)
+        target = self.support.item_index[episode, hidden]
+        shown = self.support.item_index[episode]
         shown[rows, hidden] = -1
-        size = self.support.size.repeat_interleave(k)
-        used = (target >= 0) & (size >= 2)
+        used = (target >= 0) & (self.support.size >= 2)[episode]
+        used_views = used.view(n, v).sum(1).clamp(min=1)[episode]
         views = EpisodeBatch(
-            replace(self.support[rows // max(k, 1)], item_index=shown), repeated, edges
+            replace(self.support[episode], item_index=shown),
+            repeated,
+            edges,
+            {t: x.repeat_interleave(v, 0) for t, x in self.edge_attr_dict.items()},
+            self.own_user[episode],
         )
-        return LeaveOneOut(views, target.clamp(min=0), used / size.clamp(min=1))
+        return LeaveOneOut(views, target.clamp(min=0), used / used_views)
+
+    def _hidden_slots(self, v: int, generator: torch.Generator | None) -> Tensor:
+        """Return v slots of each support to hide, filled slots first; `[n_episodes, v]`."""
+        mask = self.support.mask
+        if generator is None or v == mask.size(1):
+            return torch.arange(v, device=mask.device).expand(len(mask), v)
+        key = torch.rand(mask.shape, generator=generator).masked_fill(~mask, 2.0)
+        return key.argsort(1)[:, :v]
 
 
 @dataclass(frozen=True)
@@ -69,9 +94,9 @@ class LeaveOneOut:
     """Views of episodes that each hide one support edge, to be predicted from the others.
 
     Shapes:
-        views: `n_episodes * k` episodes, those of one episode next to each other.
-        target: int64, `[n_episodes * k]`; the hidden item's row in the catalogue.
-        weight: float32, `[n_episodes * k]`; sums to 1 over the views of an episode, or is 0.
+        views: `n_episodes * v` episodes, those of one episode next to each other.
+        target: int64, `[n_episodes * v]`; the hidden item's row in the catalogue.
+        weight: float32, `[n_episodes * v]`; sums to 1 over the views of an episode, or is 0.
     """
 
     views: EpisodeBatch

@@ -10,6 +10,7 @@ from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.csr import CSR, sample_neighbors
 from graphmeta.tasks.episode import RATES, REV_RATES, EdgeType, EpisodeBatch
+from graphmeta.tasks.relation_features import RelationFeatures
 
 
 class EpisodeSampler:
@@ -40,6 +41,7 @@ class EpisodeSampler:
         edge_index = graph[RATES].edge_index
         self._items_of = CSR.from_edge_index(edge_index, num_rows=self.num_users)
         self._users_of = CSR.from_edge_index(edge_index.flip(0), num_rows=self.num_items)
+        self._features = RelationFeatures(graph)
 
     def sample(
         self,
@@ -69,14 +71,14 @@ class EpisodeSampler:
                 f"{self.num_items} items; map ids with the training graph's id_map"
             )
         row, slot = support.mask.nonzero().unbind(1)
-        drawn, user, _ = sample_neighbors(
+        drawn, user, edge = sample_neighbors(
             self._users_of, item[row, slot], self.num_neighbors[0], generator=generator
         )
         if own_user is not None:
             other = user != own_user[row[drawn]]
-            drawn, user = drawn[other], user[other]
+            drawn, user, edge = drawn[other], user[other], edge[other]
         users = _Block(row[drawn], user, n, self.num_users, start=1)
-        drawn_item, second_item, _ = sample_neighbors(
+        drawn_item, second_item, second_edge = sample_neighbors(
             self._items_of, users.node, self.num_neighbors[1], generator=generator
         )
         second_row = users.row[drawn_item]
@@ -91,15 +93,26 @@ class EpisodeSampler:
         dummy = {t: v.size(1) - 1 for t, v in node_index.items()}
         own = torch.zeros(n, k, dtype=torch.long).where(support.mask, dummy["user"])
         slots = torch.arange(k).expand(n, k).where(support.mask, dummy["item"])
-        first = (row[drawn], users.local[users.inverse], slot[drawn])
-        second = (second_row, local, users.local[drawn_item])
-        edge_index: dict[EdgeType, Tensor] = {
-            RATES: _pad_edges(*first, (dummy["user"], dummy["item"]), torch.stack([own, slots], 1)),
-            REV_RATES: _pad_edges(
-                *second, (dummy["item"], dummy["user"]), torch.stack([slots, own], 1)
-            ),
-        }
-        return EpisodeBatch(support, node_index, edge_index)
+        shown = self._features.of_support(support, is_training=own_user is not None)
+        of_edges = self._features.of_edges
+        rates, rates_x = _pad_edges(
+            row[drawn],
+            torch.stack([users.local[users.inverse], slot[drawn]]),
+            of_edges(edge),
+            dummy=(dummy["user"], dummy["item"]),
+            support=(torch.stack([own, slots], 1), shown),
+        )
+        reverse, reverse_x = _pad_edges(
+            second_row,
+            torch.stack([local, users.local[drawn_item]]),
+            of_edges(second_edge),
+            dummy=(dummy["item"], dummy["user"]),
+            support=(torch.stack([slots, own], 1), shown),
+        )
+        edge_index: dict[EdgeType, Tensor] = {RATES: rates, REV_RATES: reverse}
+        edge_attr: dict[EdgeType, Tensor] = {RATES: rates_x, REV_RATES: reverse_x}
+        own_row = torch.full((n,), -1) if own_user is None else own_user
+        return EpisodeBatch(support, node_index, edge_index, edge_attr, own_row)
 
 
 class _Block:
@@ -120,14 +133,21 @@ class _Block:
 
 
 def _pad_edges(
-    row: Tensor, source: Tensor, target: Tensor, dummy: tuple[int, int], support: Tensor
-) -> Tensor:
+    row: Tensor,
+    ends: Tensor,
+    x: Tensor,
+    *,
+    dummy: tuple[int, int],
+    support: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
     """Append each episode's edges to its support edges; the rest runs between dummies."""
-    n = len(support)
+    n = len(support[0])
     order = torch.argsort(row, stable=True)
     count = torch.bincount(row, minlength=n)
     position = torch.arange(len(row)) - (count.cumsum(0) - count)[row[order]]
-    out = torch.tensor(dummy).view(1, 2, 1).repeat(n, 1, int(count.max()) if n else 0)
-    out[row[order], 0, position] = source[order]
-    out[row[order], 1, position] = target[order]
-    return torch.cat([support, out], dim=2)
+    width = int(count.max()) if n else 0
+    edges = torch.tensor(dummy).view(1, 2, 1).repeat(n, 1, width)
+    edges[row[order], :, position] = ends[:, order].T
+    features = torch.zeros(n, width, x.size(1))
+    features[row[order], position] = x[order]
+    return torch.cat([support[0], edges], dim=2), torch.cat([support[1], features], dim=1)

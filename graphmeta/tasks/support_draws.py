@@ -1,0 +1,83 @@
+"""Splits training users' histories into a support and a query."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.errors import DataError
+from graphmeta.tasks.csr import CSR
+from graphmeta.tasks.episode import RATES
+
+
+class SupportDraws:
+    """Draws supports of training users as new users will come: random items, or the first.
+
+    Args:
+        graph: The training graph.
+
+    Raises:
+        DataError: No user has two items.
+    """
+
+    def __init__(self, graph: HeteroData) -> None:
+        store = graph[RATES]
+        self.is_timed = "time" in store
+        self._items = CSR.from_edge_index(
+            store.edge_index,
+            num_rows=int(graph["user"].num_nodes),
+            time=store.time if self.is_timed else None,
+        )
+        self._rating: Tensor | None = store.rating if "rating" in store else None
+        self._user_x: Tensor | None = graph["user"].x if "x" in graph["user"] else None
+        self._num_items = int(graph["item"].num_nodes)
+        self.users = (self._items.indptr.diff() >= 2).nonzero().flatten()
+        if not len(self.users):
+            raise DataError(
+                "no training user has two items; there is nothing to hold out and predict"
+            )
+
+    def draw(
+        self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
+    ) -> tuple[Support, Tensor]:
+        """Return up to k items of each user, leaving at least one, and the user's whole row.
+
+        Args:
+            users: Rows of the graph.
+            k: Support size.
+            in_order: Take the first items in time, not random ones.
+            generator: Draws the items.
+
+        Shapes:
+            output: a `Support` of shape `[n_users, k]`, and float32 `[n_users, n_items]`.
+        """
+        items = self._items
+        degree = items.indptr[users + 1] - items.indptr[users]
+        row = torch.arange(len(users)).repeat_interleave(degree)
+        first = degree.cumsum(0) - degree
+        position = torch.arange(len(row)) - first[row]
+        slot = position + items.indptr[users][row]
+        seen = torch.zeros(len(users), self._num_items)
+        seen[row, items.index[slot]] = 1.0
+        if not in_order:
+            # A random order within each user: sort by a random key, then by user, stably.
+            order = torch.rand(len(row), generator=generator).argsort()
+            slot = slot[order[row[order].argsort(stable=True)]]
+        shown = position < torch.minimum(degree - 1, torch.tensor(k))[row]
+        at, slot = (row[shown], position[shown]), slot[shown]
+
+        def filled(empty: float, values: Tensor) -> Tensor:
+            out = torch.full((len(users), k), empty, dtype=values.dtype)
+            out[at] = values
+            return out
+
+        rating, time = self._rating, items.time
+        support = Support(
+            filled(-1, items.index[slot]),
+            None if rating is None else filled(0.0, rating[items.edge_id[slot]]),
+            None if time is None else filled(0.0, time[slot]),
+            None if self._user_x is None else self._user_x[users],
+        )
+        return support, seen

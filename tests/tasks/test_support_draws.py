@@ -1,0 +1,57 @@
+"""Supports of training users: their own items, a query left, both orders."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.errors import DataError
+from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.support_draws import SupportDraws
+
+
+def graph_of(edge_index: Tensor, time: Tensor | None = None) -> HeteroData:
+    graph = HeteroData()
+    graph["user"].num_nodes, graph["item"].num_nodes = 3, 6
+    graph[RATES].edge_index = edge_index
+    if time is not None:
+        graph[RATES].time = time
+        graph[RATES].rating = edge_index[1].float()
+    return graph
+
+
+EDGES = torch.tensor([[0, 0, 0, 1, 1, 2], [2, 0, 1, 3, 4, 5]])
+
+
+def test_supports_are_the_users_own_items_and_leave_a_query() -> None:
+    draws = SupportDraws(graph_of(EDGES))
+    assert draws.users.tolist() == [0, 1]
+    generator = torch.Generator().manual_seed(0)
+    met = set()
+    for _ in range(20):
+        support, seen = draws.draw(torch.tensor([1, 0]), 2, in_order=False, generator=generator)
+        assert seen.tolist() == [[0, 0, 0, 1, 1, 0], [1, 1, 1, 0, 0, 0]]
+        assert support.size.tolist() == [1, 2]
+        assert set(support.item_index[0].tolist()) <= {3, 4, -1}
+        assert len(set(support.item_index[1].tolist()) & {0, 1, 2}) == 2
+        met |= {tuple(support.item_index[1].tolist())}
+    assert len(met) == 6
+
+
+def test_in_order_the_first_items_come_with_their_ratings_and_times() -> None:
+    time = torch.tensor([30.0, 10.0, 20.0, 5.0, 1.0, 9.0], dtype=torch.float64)
+    draws = SupportDraws(graph_of(EDGES, time))
+    assert draws.is_timed
+    support, _ = draws.draw(torch.tensor([0, 1]), 2, in_order=True, generator=torch.Generator())
+    assert support.item_index.tolist() == [[0, 1], [4, -1]]
+    assert support.rating is not None
+    assert support.rating.tolist() == [[0.0, 1.0], [4.0, 0.0]]
+    assert support.time is not None
+    assert support.time.tolist() == [[10.0, 20.0], [1.0, 0.0]]
+
+
+def test_nobody_with_two_items_is_refused() -> None:
+    with pytest.raises(DataError, match="no training user has two items"):
+        SupportDraws(graph_of(torch.tensor([[0, 1], [0, 1]])))
