@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 
@@ -15,14 +18,18 @@ class ItemTable(nn.Module):
     """Turns node numbers into encoder inputs, and user embeddings into catalogue scores.
 
     Item j enters the encoder as `E_j` plus a linear map of its features; users enter as
-    one learnt vector plus a linear map of theirs, never as a row of their own. The score
-    of item j for a user embedding z is `z . E_j / sqrt(c) + b_j`, and `b` starts at the
-    log of the item's popularity, so that a user without a signal is served the popular.
+    one learnt vector plus a linear map of theirs, never as a row of their own. The score of
+    item j for a user embedding z is `z . F_j / sqrt(c)`.
+
+    With V the leading right singular vectors of the interactions normalised on both sides
+    and D the item degrees, `E` starts at `D^-1/2 V` and `F` at `D^1/2 V` (each scaled to unit
+    mean square): the mean of a user's items in E, times F, is then the ideal low-pass graph
+    filter of Shen et al., CIKM 2021, which training improves.
 
     Args:
         graph: The training graph, with `x` on its nodes where there are features.
         channels: Width of the embeddings; the encoder's width in and out.
-        seed: Draws the initial embeddings.
+        seed: Draws what the spectrum of a small graph cannot fill.
 
     Raises:
         ConfigError: `channels` is not positive.
@@ -35,13 +42,9 @@ class ItemTable(nn.Module):
         super().__init__()
         if channels < 1:
             raise ConfigError(f"channels={channels} must be at least 1")
-        generator = torch.Generator().manual_seed(seed)
-        num_items = int(graph["item"].num_nodes)
-        start = torch.randn(num_items, channels, generator=generator)
-        # Small enough that an untrained table ranks by popularity.
-        self.embedding = nn.Parameter(0.3 * start)
-        popularity = torch.bincount(graph[RATES].edge_index[1], minlength=num_items)
-        self.bias = nn.Parameter((popularity + 1.0).log() - (popularity.sum() + num_items).log())
+        vectors, root_degree = _spectral_start(graph, channels, seed)
+        self.embedding = nn.Parameter(_unit(vectors / root_degree))
+        self.output = nn.Parameter(_unit(vectors * root_degree))
         self.user_vector = nn.Parameter(torch.zeros(channels))
         features = {t: graph[t].x if "x" in graph[t] else None for t in ("user", "item")}
         self.maps = nn.ModuleDict(
@@ -52,6 +55,11 @@ class ItemTable(nn.Module):
         self.register_buffer("user_x", features["user"], persistent=False)
         self.register_buffer("item_x", features["item"], persistent=False)
 
+    @property
+    def channels(self) -> int:
+        """Width of the embeddings."""
+        return int(self.embedding.size(1))
+
     def forward(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
         """Return the encoder's `x_dict` for every episode.
 
@@ -60,7 +68,8 @@ class ItemTable(nn.Module):
         """
         user_index = episodes.node_index_dict["user"]
         item_index = episodes.node_index_dict["item"]
-        item = self.embedding[item_index.clamp(min=0)]
+        # Not `embedding[...]`: threads add up the gradient of that in any order.
+        item = nn.functional.embedding(item_index.clamp(min=0), self.embedding)
         user = self.user_vector.expand(*user_index.shape, -1)
         if self.item_x is not None:
             item = item + self.maps["item"](self.item_x[item_index.clamp(min=0)])
@@ -74,5 +83,31 @@ class ItemTable(nn.Module):
         return {"user": user * known.unsqueeze(-1), "item": item * (item_index >= 0).unsqueeze(-1)}
 
     def score(self, z: Float[Tensor, "n_users c"]) -> Float[Tensor, "n_users n_items"]:
-        """Return the score of every catalogue item for user embeddings `z`."""
-        return z @ self.embedding.T * z.size(1) ** -0.5 + self.bias
+        """Return the product of user embeddings with every catalogue item."""
+        return z @ self.output.T * self.channels**-0.5
+
+
+def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return `[n_items, channels]` singular vectors and the root of the item degrees."""
+    user, item = graph[RATES].edge_index.numpy()
+    shape = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
+    user_degree, item_degree = (
+        np.maximum(np.bincount(ends, minlength=n), 1)
+        for ends, n in zip((user, item), shape, strict=True)
+    )
+    weight = (user_degree[user] * item_degree[item]) ** -0.5
+    matrix = sp.csr_matrix((weight.astype(np.float32), (user, item)), shape=shape)
+    vectors = torch.zeros(shape[1], channels)
+    if matrix.nnz:
+        found = right_singular(matrix, min(channels, min(shape)))[1]
+        vectors[:, : found.size(1)] = found
+    missing = channels - int((vectors.abs().sum(0) > 0).sum())
+    if missing:
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(shape[1], missing, generator=generator)
+        vectors[:, channels - missing :] = 0.1 * noise * shape[1] ** -0.5
+    return vectors, torch.from_numpy(item_degree).float().sqrt().unsqueeze(1)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return rows / rows.square().mean().sqrt().clamp(min=1e-12)

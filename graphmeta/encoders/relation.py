@@ -13,6 +13,8 @@ from torch_geometric.utils import softmax
 from graphmeta.errors import ConfigError, EncoderError
 
 EdgeType = tuple[str, str, str]
+# Initial weight of messages after the first layer.
+FURTHER_OUT = 0.1
 
 
 class RelationConv(MessagePassing):
@@ -34,7 +36,11 @@ class RelationConv(MessagePassing):
         self.target = nn.Linear(channels, channels)
         self.edge = nn.Linear(edge_dim, channels, bias=False) if edge_dim else None
         self.attention = nn.Parameter(torch.empty(channels))
-        nn.init.normal_(self.attention, std=channels**-0.5)
+        # Messages start as the mean of the neighbours as they are; attention departs from it.
+        nn.init.eye_(self.source.weight)
+        nn.init.normal_(self.attention, std=0.1 * channels**-0.5)
+        if self.edge is not None:
+            nn.init.zeros_(self.edge.weight)
 
     def forward(
         self,
@@ -73,11 +79,12 @@ class RelationConv(MessagePassing):
 
 
 class RelationLayer(nn.Module):
-    """One round of messages over every edge type, then a per-type feature modulation.
+    """One residual round of messages over every edge type, then a per-type modulation.
 
-    `h = LayerNorm(W x + sum over edge types of their messages)`, then
-    `GELU(h * (1 + scale) + shift)`. `scale` and `shift` start at zero and are the
-    parameters that a few edges suffice to adapt (FiLM, Perez et al., AAAI 2018).
+    `h = x + a sum over edge types of their messages`, `h = h + W GELU(LayerNorm(h))` and
+    the output is `h (1 + scale) + shift`. `scale` and `shift` start at zero and are the
+    parameters that a few edges suffice to adapt (FiLM, Perez et al., AAAI 2018); W starts at
+    zero, so that an untrained layer passes on means of embeddings.
     """
 
     def __init__(
@@ -85,14 +92,21 @@ class RelationLayer(nn.Module):
         node_types: Sequence[str],
         edge_types: Sequence[EdgeType],
         channels: int,
+        *,
         edge_dim: int,
+        message_weight: float,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleDict(
             {"__".join(e): RelationConv(channels, edge_dim=edge_dim) for e in edge_types}
         )
-        self.self_loop = nn.ModuleDict({t: nn.Linear(channels, channels) for t in node_types})
+        self.message_weight = nn.ParameterDict(
+            {"__".join(e): nn.Parameter(torch.tensor(message_weight)) for e in edge_types}
+        )
         self.norm = nn.ModuleDict({t: nn.LayerNorm(channels) for t in node_types})
+        self.mix = nn.ModuleDict({t: nn.Linear(channels, channels) for t in node_types})
+        for parameter in self.mix.parameters():
+            nn.init.zeros_(parameter)
         self.scale = nn.ParameterDict({t: nn.Parameter(torch.zeros(channels)) for t in node_types})
         self.shift = nn.ParameterDict({t: nn.Parameter(torch.zeros(channels)) for t in node_types})
 
@@ -103,17 +117,16 @@ class RelationLayer(nn.Module):
         edge_attr_dict: Mapping[EdgeType, Tensor],
     ) -> dict[str, Tensor]:
         """Return the next state of every node."""
-        out = {t: self.self_loop[t](x) for t, x in x_dict.items()}
+        out = dict(x_dict)
         for edge_type, edge_index in edge_index_dict.items():
             source, _, target = edge_type
-            message = self.convs["__".join(edge_type)](
+            name = "__".join(edge_type)
+            message = self.convs[name](
                 (x_dict[source], x_dict[target]), edge_index, edge_attr_dict.get(edge_type)
             )
-            out[target] = out[target] + message
-        return {
-            t: nn.functional.gelu(self.norm[t](h) * (1 + self.scale[t]) + self.shift[t])
-            for t, h in out.items()
-        }
+            out[target] = out[target] + self.message_weight[name] * message
+        mixed = {t: h + self.mix[t](nn.functional.gelu(self.norm[t](h))) for t, h in out.items()}
+        return {t: h * (1 + self.scale[t]) + self.shift[t] for t, h in mixed.items()}
 
 
 class RelationEncoder(nn.Module):
@@ -122,7 +135,8 @@ class RelationEncoder(nn.Module):
     Every layer sends messages both ways over the bipartite graph, so that three layers
     reach from a user over the support items and their other users to those users' items.
     There is no embedding row for a user: what a user is follows from edges and features,
-    and so the encoder serves users that training never saw.
+    and so the encoder serves users that training never saw. It starts as the mean of the
+    support items' features, plus a little of what lies further out, and learns to depart.
 
     Args:
         metadata: Node types and edge types, as `HeteroData.metadata()` returns them.
@@ -159,11 +173,19 @@ class RelationEncoder(nn.Module):
         if not edge_types:
             raise ConfigError("metadata names no edge type; pass the metadata() of a graph")
         self.edge_types = frozenset(map(tuple, edge_types))
-        self.input = nn.ModuleDict({t: nn.Linear(in_channels, out_channels) for t in node_types})
+        self.edge_dim = edge_dim
+        self.input = nn.ModuleDict({t: _identity(in_channels, out_channels) for t in node_types})
         self.layers = nn.ModuleList(
-            RelationLayer(node_types, edge_types, out_channels, edge_dim) for _ in range(num_layers)
+            RelationLayer(
+                node_types,
+                edge_types,
+                out_channels,
+                edge_dim=edge_dim,
+                message_weight=1.0 if layer == 0 else FURTHER_OUT,
+            )
+            for layer in range(num_layers)
         )
-        self.output = nn.ModuleDict({t: nn.Linear(out_channels, out_channels) for t in node_types})
+        self.output = nn.ModuleDict({t: _identity(out_channels, out_channels) for t in node_types})
 
     def forward(
         self,
@@ -200,3 +222,11 @@ class RelationEncoder(nn.Module):
         for layer in self.layers:
             h = layer(h, edge_index_dict, edge_attr_dict or {})
         return {t: self.output[t](x) for t, x in h.items()}
+
+
+def _identity(in_channels: int, out_channels: int) -> nn.Linear:
+    """Return a linear map that starts by passing its input on."""
+    linear = nn.Linear(in_channels, out_channels)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

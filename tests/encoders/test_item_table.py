@@ -21,10 +21,19 @@ def make_graph() -> HeteroData:
     return graph
 
 
-def test_without_a_signal_scores_are_log_popularity() -> None:
-    table = ItemTable(make_graph(), channels=4)
-    scores = table.score(torch.zeros(1, 4))[0]
-    torch.testing.assert_close(scores, torch.tensor([2 / 6, 3 / 6, 1 / 6]).log())
+def test_it_starts_as_the_ideal_low_pass_filter() -> None:
+    edge_index = torch.tensor([[0, 0, 1, 1, 2, 2, 3], [0, 1, 1, 2, 0, 2, 1]])
+    graph = HeteroData()
+    graph["user"].num_nodes, graph["item"].num_nodes = 4, 3
+    graph[RATES].edge_index = edge_index
+    table = ItemTable(graph, channels=2)
+    rates = torch.zeros(4, 3, dtype=torch.float64)
+    rates[edge_index[0], edge_index[1]] = 1.0
+    root = rates.sum(0).sqrt()
+    v = torch.linalg.svd(rates / rates.sum(1, keepdim=True).sqrt() / root)[2][:2].T
+    wanted = ((v / root[:, None]) @ (v * root[:, None]).T).float()
+    found = table.score(table.embedding)
+    torch.testing.assert_close(found / found.norm(), wanted / wanted.norm(), atol=1e-5, rtol=1e-4)
 
 
 def test_user_features_are_the_episode_users_own_and_padding_is_zero() -> None:

@@ -68,6 +68,9 @@ def test_three_layers_reach_the_items_of_the_other_users_and_two_do_not() -> Non
 def test_relation_features_matter_and_are_required() -> None:
     encoder = RelationEncoder(METADATA, in_channels=4, out_channels=6, edge_dim=2)
     x_dict, edges = inputs()
+    with torch.no_grad():
+        for conv in encoder.layers[0].convs.values():
+            conv.edge.weight.fill_(1.0)  # They start at zero, where features say nothing.
     attr = {e: torch.zeros(5, 2) for e in edges}
     out = encoder(x_dict, edges, attr)["user"]
     attr[REV] = attr[REV].index_fill(0, torch.tensor([0]), 2.0)

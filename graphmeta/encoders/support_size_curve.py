@@ -1,0 +1,47 @@
+"""Scalars that depend on how many interactions a user has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+# Few-shot optima move with log k; beyond the last knot a curve stays flat.
+KNOTS = (1, 3, 10)
+
+
+class SupportSizeCurve(nn.Module):
+    """Learnt numbers as functions of the support size, piecewise linear in its logarithm.
+
+    Neighbouring sizes share their knots, so that every training batch, whatever its k, moves
+    the curve for the sizes near it.
+
+    Args:
+        start: Initial value of each named curve, the same at every size.
+    """
+
+    def __init__(self, start: Mapping[str, float]) -> None:
+        super().__init__()
+        self.values = nn.ParameterDict(
+            {name: nn.Parameter(torch.full((len(KNOTS),), float(v))) for name, v in start.items()}
+        )
+        self.register_buffer("knots", torch.tensor(KNOTS).float().log(), persistent=False)
+
+    knots: Tensor
+
+    def forward(self, size: Tensor) -> dict[str, Tensor]:
+        """Return each curve at the given support sizes.
+
+        Shapes:
+            size: int64, `[n_users]`.
+            output: float32, `[n_users, 1]` for each name.
+        """
+        at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=float(self.knots[-1]))
+        right = torch.searchsorted(self.knots, at).clamp(1, len(KNOTS) - 1)
+        left = right - 1
+        share = (at - self.knots[left]) / (self.knots[right] - self.knots[left])
+        return {
+            name: (v[left] * (1 - share) + v[right] * share).unsqueeze(1)
+            for name, v in self.values.items()
+        }

@@ -1,0 +1,73 @@
+"""The mix of vote, product and prior."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.encoders import CatalogueHead
+from graphmeta.errors import ConfigError
+from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+CHANNELS = 4
+
+
+def episodes_of(graph: HeteroData, items: list[list[int]]) -> EpisodeBatch:
+    sampler = EpisodeSampler(graph)
+    width = torch.zeros(len(items), 1) if "x" in graph["user"] else None
+    support = Support(torch.tensor(items), user_x=width)
+    return sampler.sample(support, generator=torch.Generator().manual_seed(0))
+
+
+def embeddings(n: int) -> Tensor:
+    return torch.randn(n, CHANNELS, generator=torch.Generator().manual_seed(1))
+
+
+def test_scores_are_the_stated_mix(planted_graph: HeteroData) -> None:
+    head = CatalogueHead(planted_graph, channels=CHANNELS)
+    with torch.no_grad():
+        head.bias.copy_(torch.randn(100, generator=torch.Generator().manual_seed(2)))
+        head.curve.values["prior"].fill_(0.3)
+    episodes, z = episodes_of(planted_graph, [[3, 4]]), embeddings(1)
+    vote, prior = head.vote(z, episodes, head.table.embedding)
+    product = z @ head.table.output.T / CHANNELS**0.5
+    wanted = 1.0 * vote + 0.1 * product + 0.3 * prior + head.bias
+    torch.testing.assert_close(head(z, episodes), wanted)
+    torch.testing.assert_close(head.inner_scores(z, episodes), 0.1 * product + prior + head.bias)
+
+
+def test_without_support_and_features_popularity_alone_decides(planted_graph: HeteroData) -> None:
+    head = CatalogueHead(planted_graph, channels=CHANNELS)
+    with torch.no_grad():
+        head.bias.normal_(generator=torch.Generator().manual_seed(2))
+    scores = head(embeddings(2), episodes_of(planted_graph, [[-1, -1], [3, -1]]))
+    count = planted_graph["user", "rates", "item"].edge_index[1].bincount(minlength=100) + 1.0
+    torch.testing.assert_close(scores[0], (count / count.sum()).log())
+    assert scores[0].argsort().tolist() != scores[1].argsort().tolist()
+
+
+def test_without_support_features_of_the_user_may_decide(planted_graph: HeteroData) -> None:
+    planted_graph["user"].x = torch.ones(200, 1)
+    head = CatalogueHead(planted_graph, channels=CHANNELS)
+    episodes, z = episodes_of(planted_graph, [[-1], [-1]]), embeddings(2)
+    assert torch.equal(head(z, episodes)[0], head(z, episodes)[1])
+    with torch.no_grad():
+        head.feature_weight.fill_(1.0)
+    assert not torch.allclose(head(z, episodes)[0], head(z, episodes)[1])
+
+
+def test_parameter_groups_hold_every_parameter_once(planted_graph: HeteroData) -> None:
+    head = CatalogueHead(planted_graph, channels=CHANNELS)
+    groups = head.parameter_groups(0.1)
+    held = [p for group in groups for p in group["params"]]
+    assert len(held) == len({id(p) for p in held}) == len(list(head.parameters()))
+    assert [group["lr"] for group in groups] == [0.1, 1.0]
+
+
+def test_bad_input(planted_graph: HeteroData) -> None:
+    with pytest.raises(ConfigError, match="channels=0"):
+        CatalogueHead(planted_graph, channels=0)

@@ -1,0 +1,107 @@
+"""The vote against UserKNN by hand, and what it must not see."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.encoders import NeighborVote
+from graphmeta.encoders import interaction_matrix as matrix_module
+from graphmeta.tasks.episode import RATES, EpisodeBatch
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+ROWS = torch.tensor([[1, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 1, 1]])
+Z = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+
+
+def graph_of(rows: Tensor = ROWS) -> HeteroData:
+    graph = HeteroData()
+    graph["user"].num_nodes, graph["item"].num_nodes = rows.shape
+    graph[RATES].edge_index = rows.nonzero().T.contiguous()
+    return graph
+
+
+def episodes_of(items: list[list[int]], own: list[int] | None = None) -> EpisodeBatch:
+    own_user = None if own is None else torch.tensor(own)
+    generator = torch.Generator().manual_seed(0)
+    sampler = EpisodeSampler(graph_of())
+    return sampler.sample(Support(torch.tensor(items)), generator=generator, own_user=own_user)
+
+
+def embedding() -> Tensor:
+    return torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+
+
+def by_hand(vote: NeighborVote, z: Tensor, shown: list[int], rows: Tensor) -> Tensor:
+    size = torch.tensor([len(shown)])
+    at = {name: value.item() for name, value in vote.curve(size).items()}
+    log_degree = ROWS.sum(0).float().log1p()
+    rarity = (-at["rarity"] * (log_degree - log_degree.mean())).exp()
+    logits = []
+    for row in rows.float():
+        overlap = sum(row[i] * rarity[i] for i in shown)
+        taste = torch.cosine_similarity(z, (row @ embedding()) / row.sum(), dim=0)
+        smooth = row.sum() + vote.log_smoothing.exp()
+        logits.append(
+            at["overlap"] * overlap.log() - at["degree"] * smooth.log() + at["taste"] * taste
+        )
+    votes = torch.stack(logits).softmax(0) @ rows.float()
+    popularity = ROWS.sum(0) + 1.0
+    share = torch.tensor(at["prior"]).sigmoid()
+    return (1 - share) * votes / votes.sum() + share * popularity / popularity.sum()
+
+
+def test_vote_by_hand() -> None:
+    vote = NeighborVote(graph_of())
+    found, popular = vote(Z, episodes_of([[0, 1], [3, -1]]), embedding())
+    torch.testing.assert_close(found[0].exp(), by_hand(vote, Z[0], [0, 1], ROWS[:3]))
+    torch.testing.assert_close(found[1].exp(), by_hand(vote, Z[1], [3], ROWS[2:]))
+    torch.testing.assert_close(popular.exp(), torch.tensor([[3.0, 3, 3, 3, 3]]) / 15)
+
+
+def test_the_own_user_neither_votes_nor_counts() -> None:
+    without = ROWS.clone()
+    without[0] = 0
+    seen, popular = NeighborVote(graph_of())(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), embedding())
+    vote = NeighborVote(graph_of())
+    attention = vote.attention(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), embedding())
+    assert attention[0].tolist()[0] == 0.0
+    assert attention[0].sum().item() == pytest.approx(1.0)
+    torch.testing.assert_close(popular[0].exp(), (without.sum(0) + 1.0) / (without.sum() + 5))
+    torch.testing.assert_close(popular[1].exp(), (ROWS.sum(0) + 1.0) / (ROWS.sum() + 5))
+    assert seen.isfinite().all()
+
+
+def test_a_user_whom_nobody_shares_an_item_with_is_served_popularity() -> None:
+    vote = NeighborVote(graph_of())
+    found, popular = vote(Z, episodes_of([[-1, -1], [0, -1]]), embedding())
+    torch.testing.assert_close(found[0], popular[0])
+    assert not torch.allclose(found[1], popular[0])
+
+
+def test_a_large_graph_takes_sparse_products_with_the_same_values_and_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    episodes = episodes_of([[0, 1], [3, 2]], [0, -1])
+    results = []
+    for cells in (matrix_module.DENSE_CELLS, 0):
+        monkeypatch.setattr(matrix_module, "DENSE_CELLS", cells)
+        vote = NeighborVote(graph_of())
+        assert vote.interactions.is_dense == (cells > 0)
+        table = embedding().requires_grad_()
+        found = torch.cat(vote(Z, episodes, table))
+        weight = torch.arange(found.numel()).view_as(found).sin()
+        inputs = [table, *vote.curve.parameters()]
+        results.append([found, *torch.autograd.grad((found * weight).sum(), inputs)])
+    for dense, sparse in zip(*results, strict=True):
+        torch.testing.assert_close(dense, sparse, atol=1e-5, rtol=1e-4)
+
+
+def test_renumbering_the_users_changes_nothing() -> None:
+    episodes = episodes_of([[0, 1], [3, 2]])
+    first = NeighborVote(graph_of())(Z, episodes, embedding())
+    second = NeighborVote(graph_of(ROWS[[2, 0, 3, 1]]))(Z, episodes, embedding())
+    torch.testing.assert_close(first[0], second[0])
