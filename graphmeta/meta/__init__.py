@@ -1,6 +1,7 @@
 """Learners that adapt any encoder: fast weights in, fast weights out."""
 
 from graphmeta.meta.maml import MAML, FastWeights
-from graphmeta.meta.meta_training import meta_train
+from graphmeta.meta.meta_training import MetaTrainer
+from graphmeta.meta.query_loss import query_loss
 
-__all__ = ["MAML", "FastWeights", "meta_train"]
+__all__ = ["MAML", "FastWeights", "MetaTrainer", "query_loss"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from graphmeta.encoders.item_table import ItemTable
+from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
-from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 
 FastWeights = dict[str, Tensor]
 
@@ -23,10 +24,10 @@ class MAML(nn.Module):
     `theta_u <- theta_u - alpha * grad L_u(theta_u)`, `inner_steps` times from the shared
     weights. `L_u` is the leave-one-out loss: the softmax cross-entropy, over the whole
     catalogue, of each support item predicted from the user's *other* support items, mean
-    over edges. (The encoder has seen its support: the plain support loss is near zero and
-    adapting on it teaches nothing.) The step sizes `alpha`, one per adapted parameter and
-    step, are learnt. A user with fewer than two edges keeps the shared weights, as every
-    user does with `inner_steps=0`.
+    over edges, with `CatalogueHead.inner_scores`. (The encoder has seen its support: the
+    plain support loss is near zero and adapting on it teaches nothing.) The step sizes
+    `alpha`, one per adapted parameter and step, are learnt. A user with fewer than two edges
+    keeps the shared weights, as every user does with `inner_steps=0`.
 
     The shared weights are never changed by adaptation: fast weights are tensors of their
     own, one row per user, and go through the encoder by `torch.func.functional_call`.
@@ -37,6 +38,8 @@ class MAML(nn.Module):
         inner_steps: Gradient steps per user.
         inner_lr: Step size that training starts from.
         first_order: Treat the inner gradients as constants in the outer gradient.
+        max_views: Support edges left out per user and step while training; None for all. Fewer
+            are cheaper and noisier; a new user's edges are always all used.
         is_batched: Run all users at once with `vmap`; otherwise one after the other, for
             encoders whose operations `vmap` cannot batch.
 
@@ -52,11 +55,14 @@ class MAML(nn.Module):
         inner_steps: int = 2,
         inner_lr: float = 0.1,
         first_order: bool = True,
+        max_views: int | None = 3,
         is_batched: bool = True,
     ) -> None:
         super().__init__()
         if inner_steps < 0:
             raise ConfigError(f"inner_steps={inner_steps} must be 0 or more")
+        if max_views is not None and max_views < 1:
+            raise ConfigError(f"max_views={max_views} must be at least 1, or None for all")
         if not inner_lr > 0:
             raise ConfigError(f"inner_lr={inner_lr} must be above 0")
         names = [name for name, _ in encoder.named_parameters()]
@@ -71,6 +77,7 @@ class MAML(nn.Module):
         self.adapted_names = [n for n in names if any(fnmatchcase(n, p) for p in adapt)]
         self.inner_steps = inner_steps
         self.first_order = first_order
+        self.max_views = max_views
         self.is_batched = is_batched
         start = torch.full((inner_steps, len(self.adapted_names)), inner_lr)
         self.log_step_size = nn.Parameter(start.log())
@@ -88,65 +95,70 @@ class MAML(nn.Module):
         }
 
     def encode(
-        self,
-        x_dict: Mapping[str, Tensor],
-        edge_index_dict: Mapping[tuple[str, str, str], Tensor],
-        fast: FastWeights,
-    ) -> dict[str, Tensor]:
-        """Run the encoder on every episode with that episode's weights.
+        self, episodes: EpisodeBatch, fast: FastWeights, x_dict: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return the users' embeddings, each from the encoder with that user's weights.
+
+        Relation features are passed on to an encoder whose `edge_dim` asks for them.
 
         Shapes:
             x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
-            edge_index_dict: int64, `[n_episodes, 2, n_edges_of_type]`.
-            output: float32, `[n_episodes, n_nodes_of_type, out_channels]`.
+            output: float32, `[n_episodes, out_channels]`.
 
         Raises:
             EncoderError: The encoder cannot be batched, or does not embed the users.
         """
+        inputs: list[dict[Any, Tensor]] = [dict(x_dict), dict(episodes.edge_index_dict)]
+        if getattr(self.encoder, "edge_dim", 0):
+            inputs.append(dict(episodes.edge_attr_dict))
 
-        def run(
-            weights: FastWeights, x: dict[str, Tensor], edges: dict[tuple[str, str, str], Tensor]
-        ) -> dict[str, Tensor]:
-            out: dict[str, Tensor] = functional_call(self.encoder, weights, (x, edges))
-            return out
-
-        if self.is_batched:
-            try:
-                out = vmap(run, randomness="different")(fast, dict(x_dict), dict(edge_index_dict))
-            except RuntimeError as error:
+        def run(weights: FastWeights, arguments: list[dict[Any, Tensor]]) -> Tensor:
+            out = functional_call(self.encoder, weights, tuple(arguments))
+            if "user" not in out:
                 raise EncoderError(
-                    f"{type(self.encoder).__name__} failed on a batch of users ({error}); its "
-                    f"input width must be the {next(iter(x_dict.values())).size(-1)} channels "
-                    "of the item table; if it is, pass is_batched=False for the slower loop"
-                ) from error
-        else:
-            n = len(next(iter(x_dict.values())))
-            each = [
-                run(
-                    {k: v[i] for k, v in fast.items()},
-                    {k: v[i] for k, v in x_dict.items()},
-                    {k: v[i] for k, v in edge_index_dict.items()},
+                    f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
                 )
-                for i in range(n)
-            ]
-            out = {t: torch.stack([o[t] for o in each]) for t in each[0]}
-        if "user" not in out:
-            raise EncoderError(
-                f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
-            )
-        return out
+            z: Tensor = out["user"][0]
+            return z
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, table: ItemTable) -> Tensor:
+        if not self.is_batched:
+            each = [
+                run({n: w[i] for n, w in fast.items()}, [_row(part, i) for part in inputs])
+                for i in range(len(episodes))
+            ]
+            return torch.stack(each)
+        try:
+            z: Tensor = vmap(run, randomness="different")(fast, inputs)
+        except RuntimeError as error:
+            raise EncoderError(
+                f"{type(self.encoder).__name__} failed on a batch of users ({error}); its "
+                f"input width must be the {next(iter(x_dict.values())).size(-1)} channels "
+                "of the item table; if it is, pass is_batched=False for the slower loop"
+            ) from error
+        return z
+
+    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
         """Return every catalogue item's score for each episode's user.
 
         Shapes:
             output: float32, `[n_episodes, n_items]`.
         """
-        out = self.encode(table(episodes), episodes.edge_index_dict, fast)
-        return table.score(out["user"][:, 0])
+        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes)
+        return scores
 
-    def adapt(self, episodes: EpisodeBatch, table: ItemTable) -> FastWeights:
+    def adapt(
+        self,
+        episodes: EpisodeBatch,
+        head: CatalogueHead,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> FastWeights:
         """Return each user's own weights, from the shared ones and the user's support.
+
+        Args:
+            episodes: The users' subgraphs.
+            head: Embeds the nodes and scores the catalogue.
+            generator: Draws the edges to leave out where `max_views` binds.
 
         Raises:
             EncoderError: No adapted parameter has a part in the users' embeddings.
@@ -157,8 +169,9 @@ class MAML(nn.Module):
         if self.inner_steps == 0 or episodes.support.item_index.size(1) < 2:
             return fast
         second_order = self.training and not self.first_order
-        held_out = episodes.leave_one_out()
-        k = episodes.support.item_index.size(1)
+        views = episodes.leave_one_out(
+            max_views=self.max_views if self.training else None, generator=generator
+        )
         keeps_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             # A view of a parameter made without gradients is no node of the inner graph.
@@ -167,38 +180,54 @@ class MAML(nn.Module):
                 for n, w in fast.items()
             }
             for step in range(self.inner_steps):
-                repeated = {n: w.repeat_interleave(k, 0) for n, w in fast.items()}
-                scores = self.score(held_out.views, repeated, table)
-                loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
-                loss = (loss * held_out.weight).view(-1, k).sum(1)
-                gradients = torch.autograd.grad(
-                    loss.sum(),
-                    list(fast.values()),
-                    create_graph=second_order,
-                    allow_unused=True,
-                )
-                if all(gradient is None for gradient in gradients):
-                    raise EncoderError(
-                        f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
-                        "user's embedding; name others in adapt"
-                    )
-                self._check_finite(loss, gradients, step)
-                fast = {
-                    name: weight if gradient is None else weight - size.exp() * gradient
-                    for (name, weight), gradient, size in zip(
-                        fast.items(), gradients, self.log_step_size[step], strict=True
-                    )
-                }
+                loss = self._leave_one_out_loss(views, fast, head)
+                fast = self._descend(fast, loss, step, second_order=second_order)
         return fast if keeps_graph else {n: w.detach() for n, w in fast.items()}
+
+    def _leave_one_out_loss(
+        self, held_out: LeaveOneOut, fast: FastWeights, head: CatalogueHead
+    ) -> Tensor:
+        """Return each user's inner loss; `[n_episodes]`."""
+        n = len(next(iter(fast.values())))
+        v = len(held_out.views) // n
+        repeated = {name: w.repeat_interleave(v, 0) for name, w in fast.items()}
+        z = self.encode(held_out.views, repeated, head.x_dict(held_out.views))
+        scores = head.inner_scores(z, held_out.views)
+        loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
+        return (loss * held_out.weight).view(n, v).sum(1)
+
+    def _descend(
+        self, fast: FastWeights, loss: Tensor, step: int, *, second_order: bool
+    ) -> FastWeights:
+        gradients = torch.autograd.grad(
+            loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
+        )
+        if all(gradient is None for gradient in gradients):
+            raise EncoderError(
+                f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
+                "user's embedding; name others in adapt"
+            )
+        self._check_finite(loss, gradients, step)
+        return {
+            name: weight if gradient is None else weight - size.exp() * gradient
+            for (name, weight), gradient, size in zip(
+                fast.items(), gradients, self.log_step_size[step], strict=True
+            )
+        }
 
     def _check_finite(self, loss: Tensor, gradients: Sequence[Tensor | None], step: int) -> None:
         finite = loss.detach().isfinite()
         for gradient in gradients:
             if gradient is not None:
-                finite = finite & gradient.detach().flatten(1).isfinite().all(1)
+                each = gradient.detach().reshape(len(finite), -1)  # A scalar has no more axes.
+                finite = finite & each.isfinite().all(1)
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0])
             raise NonFiniteError(
                 f"the inner loss or its gradient is not finite for row {row} of the batch at "
                 f"step {step}; lower inner_lr or check the features of that user's items"
             )
+
+
+def _row(part: Mapping[Any, Tensor], i: int) -> dict[Any, Tensor]:
+    return {name: value[i] for name, value in part.items()}

@@ -3,119 +3,162 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from graphmeta.data.cold_users import Support
-from graphmeta.encoders.item_table import ItemTable
+from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.maml import MAML
-from graphmeta.tasks.csr import CSR
-from graphmeta.tasks.episode import RATES
+from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.support_draws import SupportDraws
 
 
-def meta_train(
-    learner: MAML,
-    table: ItemTable,
-    graph: HeteroData,
-    *,
-    sampler: EpisodeSampler,
-    epochs: int,
-    batch_size: int = 64,
-    lr: float = 3e-3,
-    k_max: int = 10,
-    seed: int = 0,
-) -> Iterator[float]:
-    """Train learner and table in place; yield the mean loss of each epoch as it ends.
+class MetaTrainer:
+    """Trains a learner and its head on episodes of the training users.
 
-    Each epoch visits every training user with at least two items once. A batch draws one
-    k, log-uniform in 1 to `k_max`; k random items of a user become the support and all
-    others the query, and the user's own row is not sampled. The outer loss is that of the
-    *adapted* learner: `- mean over the query of log softmax(scores)` over the catalogue
-    less the support.
+    An epoch visits every training user with at least two items once. A batch draws one k,
+    log-uniform in 1 to `k_max`, from 0 where users have features. k items of a user (random
+    ones, or where edges have times the first ones every other time) become the support and
+    all others the query; the user's own row is neither sampled nor counted. The outer loss is
+    `query_loss` of the adapted learner in a share of the batches and of the unadapted one in
+    the others: both stay good, and the inner loop is paid for only where it teaches.
+
+    Args:
+        learner: Changed in place.
+        head: Changed in place.
+        graph: The training graph.
+        sampler: Samples that graph.
+        batch_size: Users per outer step.
+        lr: Step size of embeddings and encoder; curves and inner step sizes take ten times that.
+        k_max: Largest support.
+        adapted_share: Share of the batches that train through adaptation.
+        seed: Draws batches, supports, neighbours and left-out edges.
 
     Raises:
         ConfigError: A number is out of its range.
         DataError: No user has two items.
-        NonFiniteError: The outer loss is NaN or infinite; the message names the epoch.
     """
-    if min(epochs, batch_size, k_max) < 1 or not lr > 0:
-        raise ConfigError(
-            f"epochs={epochs}, batch_size={batch_size} and k_max={k_max} must be at least 1 "
-            f"and lr={lr} above 0"
+
+    def __init__(
+        self,
+        learner: MAML,
+        head: CatalogueHead,
+        graph: HeteroData,
+        *,
+        sampler: EpisodeSampler,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        k_max: int = 10,
+        adapted_share: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        if min(batch_size, k_max) < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
+            raise ConfigError(
+                f"batch_size={batch_size} and k_max={k_max} must be at least 1, lr={lr} above 0 "
+                f"and adapted_share={adapted_share} in 0..1"
+            )
+        self.learner, self.head, self.sampler = learner, head, sampler
+        self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
+        self.losses: list[float] = []
+        self._k_min = 0 if "x" in graph["user"] else 1
+        self._draws = SupportDraws(graph)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._modules = nn.ModuleDict({"learner": learner, "head": head})
+        encoder = {"params": [*learner.encoder.parameters()], "lr": lr}
+        steps = {"params": [learner.log_step_size], "lr": 10 * lr}
+        self._optimizer = torch.optim.AdamW(
+            [*head.parameter_groups(lr), encoder, steps], weight_decay=0.0
         )
-    edge_index = graph[RATES].edge_index
-    items = CSR.from_edge_index(edge_index, num_rows=int(graph["user"].num_nodes))
-    users = (items.indptr.diff() >= 2).nonzero().flatten()
-    if not len(users):
-        raise DataError("no training user has two items; there is nothing to hold out and predict")
-    generator = torch.Generator().manual_seed(seed)
-    parameters = [*learner.parameters(), *table.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=1e-4)
-    learner.train()
-    for epoch in range(epochs):
-        total = 0.0
-        order = users[torch.randperm(len(users), generator=generator)]
-        for batch in order.split(batch_size):
-            k = _log_uniform(k_max, generator)
-            support, seen = draw_supports(items, batch, k, table.embedding.size(0), generator)
-            episodes = sampler.sample(support, generator=generator, own_user=batch)
-            scores = learner.score(episodes, learner.adapt(episodes, table), table)
-            loss = query_loss(scores, support, seen)
+
+    def run_epoch(self) -> float:
+        """Train on every user once; return the mean outer loss, which `losses` keeps.
+
+        Raises:
+            NonFiniteError: The outer loss is NaN or infinite; the message names the epoch.
+        """
+        self._modules.train()
+        total, users = 0.0, self._draws.users
+        order = users[torch.randperm(len(users), generator=self._generator)]
+        for batch in order.split(self.batch_size):
+            loss = self._loss(batch)
             if not bool(loss.isfinite()):
-                raise NonFiniteError(f"the outer loss is {loss.item()} in epoch {epoch}; lower lr")
-            optimizer.zero_grad()
+                raise NonFiniteError(
+                    f"the outer loss is {loss.item()} in epoch {len(self.losses)}; lower lr"
+                )
+            self._optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-            optimizer.step()
+            nn.utils.clip_grad_norm_(self._modules.parameters(), 5.0)
+            self._optimizer.step()
             total += loss.item() * len(batch)
-        yield total / len(users)
-    learner.eval()
+        self._modules.eval()
+        self.losses.append(total / len(users))
+        return self.losses[-1]
 
+    def _loss(self, users: Tensor) -> Tensor:
+        draw = torch.rand(3, generator=self._generator).tolist()
+        k = self._support_size(draw[0])
+        in_order = self._draws.is_timed and draw[1] < 0.5
+        support, seen = self._draws.draw(users, k, in_order=in_order, generator=self._generator)
+        episodes = self.sampler.sample(support, generator=self._generator, own_user=users)
+        if draw[2] < self.adapted_share:
+            fast = self.learner.adapt(episodes, self.head, generator=self._generator)
+        else:
+            fast = self.learner.shared_weights(len(episodes))
+        return query_loss(self.learner.score(episodes, fast, self.head), support, seen)
 
-def draw_supports(
-    items: CSR, users: Tensor, k: int, num_items: int, generator: torch.Generator
-) -> tuple[Support, Tensor]:
-    """Draw up to k random items of each user, leaving at least one for the query.
+    def _support_size(self, draw: float) -> int:
+        """Return k from a uniform draw: log-uniform from 1, or 0 every tenth time if allowed."""
+        if self._k_min == 0 and draw < 0.1:
+            return 0
+        return min(self.k_max, int(math.exp(draw * math.log(self.k_max + 1))))
 
-    Shapes:
-        output: a `Support` of shape `[n_users, k]`, and the users' whole rows as float32,
-            `[n_users, num_items]`.
-    """
-    seen = torch.zeros(len(users), num_items)
-    degree = items.indptr[users + 1] - items.indptr[users]
-    row = torch.arange(len(users)).repeat_interleave(degree)
-    first = degree.cumsum(0) - degree
-    slot = torch.arange(len(row)) - first[row] + items.indptr[users][row]
-    item = items.index[slot]
-    seen[row, item] = 1.0
-    # A random order within each user: sort by a random key, then by user, stably.
-    order = torch.rand(len(row), generator=generator).argsort()
-    order = order[row[order].argsort(stable=True)]
-    position = torch.arange(len(row)) - first[row]
-    shown = position < torch.minimum(degree - 1, torch.tensor(k))[row]
-    support = torch.full((len(users), k), -1)
-    support[row[shown], position[shown]] = item[order][shown]
-    return Support(support), seen
+    def weights(self) -> dict[str, Tensor]:
+        """Return the trained parameters of learner and head by name; not copies."""
+        return dict(self._modules.state_dict())
 
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Give learner and head the parameters that `weights` returned.
 
-def query_loss(scores: Tensor, support: Support, seen: Tensor) -> Tensor:
-    """Return the mean over users and query items of `-log softmax` over the rest.
+        Raises:
+            DataError: They belong to another model.
+        """
+        try:
+            self._modules.load_state_dict(weights)
+        except RuntimeError as error:
+            raise DataError(
+                "the training state belongs to a model of another shape; remove it, or train "
+                f"with the settings that wrote it ({str(error).splitlines()[-1].strip()})"
+            ) from error
 
-    Shapes:
-        scores: float32, `[n_users, n_items]`.
-        seen: float32, `[n_users, n_items]`; ones at support and query items.
-    """
-    shown = support.to_dense(scores.size(1)) > 0
-    query = seen.masked_fill(shown, 0.0)
-    log_p = scores.masked_fill(shown, -math.inf).log_softmax(1).masked_fill(shown, 0.0)
-    return -((log_p * query).sum(1) / query.sum(1)).mean()
+    def state(self) -> dict[str, Tensor]:
+        """Return all that training needs to go on to the same result, as named tensors."""
+        out = {f"modules.{name}": value for name, value in self.weights().items()}
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            out |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        out["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        out["generator"] = self._generator.get_state()
+        return out
 
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to what `state` returned.
 
-def _log_uniform(k_max: int, generator: torch.Generator) -> int:
-    draw = float(torch.rand((), generator=generator))
-    return min(k_max, int(math.exp(draw * math.log(k_max + 1))))
+        Raises:
+            DataError: The state belongs to another model.
+        """
+        prefix = "modules."
+        self.load_weights(
+            {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+        )
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            if name.startswith("optimizer."):
+                _, index, kind = name.split(".")
+                moments.setdefault(int(index), {})[kind] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.losses = state["losses"].tolist()
+        self._generator.set_state(state["generator"])

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphmeta.data.cold_users import Support
-from graphmeta.data.id_map import IdMap
-from graphmeta.encoders.item_table import ItemTable
+from graphmeta.data.cold_users import ColdUsers, Support
+from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.encoders.relation import RelationEncoder
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.meta.maml import MAML
-from graphmeta.meta.meta_training import meta_train
+from graphmeta.meta.meta_training import MetaTrainer
+from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
+from graphmeta.ranking.evaluate import evaluate
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.relation_features import EDGE_DIM
+
+# Validation users scored after each epoch; enough to tell epochs apart.
+MAX_VALIDATION_USERS = 500
 
 
 class ColdStartRecommender:
@@ -25,74 +34,164 @@ class ColdStartRecommender:
     subgraph around a new user's items, adapt the encoder's weights on those items, and
     score every item; nothing is retrained and nothing of the user is kept.
 
+    With validation users, `fit` keeps the weights of the best epoch (mean NDCG@10 over support
+    sizes, unadapted) and stops after `patience` epochs without a better one; then, for each
+    support size, it adapts new users only if that raised the validation users' NDCG@10:
+    `gate` holds the choice. Without them all epochs count and every user is adapted.
+
     Args:
-        learner: Adapts an encoder; its encoder reads and returns `channels` wide features.
+        learner: Adapts an encoder; its encoder reads and returns `channels` wide features. By
+            default MAML over a three-layer `RelationEncoder` whose scales and shifts adapt.
         channels: Width of the item embeddings.
         num_neighbors: Users drawn per support item, then items drawn per such user.
-        epochs: Passes over the training users.
+        epochs: Most passes over the training users.
+        patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
         k_max: Largest support drawn in training.
-        is_adapted: Score with each user's own weights; otherwise with the shared ones.
-        seed: Draws embeddings, episodes and neighbours.
+        adapted_share: Share of the training batches that train through adaptation.
+        seed: Draws weights, episodes and neighbours.
 
     Raises:
-        ConfigError: `learner` is an encoder that no learner wraps.
+        ConfigError: `learner` is an encoder that no learner wraps, or a number is out of range.
     """
 
     def __init__(
         self,
-        learner: MAML,
+        learner: MAML | None = None,
         *,
         channels: int = 64,
-        num_neighbors: tuple[int, int] = (8, 4),
+        num_neighbors: tuple[int, int] = (4, 4),
         epochs: int = 20,
+        patience: int = 3,
         batch_size: int = 64,
-        lr: float = 3e-3,
+        lr: float = 1e-3,
         k_max: int = 10,
-        is_adapted: bool = True,
+        adapted_share: float = 0.5,
         seed: int = 0,
     ) -> None:
-        if not isinstance(learner, MAML):
+        if learner is not None and not isinstance(learner, MAML):
             name = type(learner).__name__
             raise ConfigError(f"learner is a {name}; wrap the encoder, as in MAML({name}(...))")
+        if epochs < 0 or patience < 1:
+            raise ConfigError(
+                f"epochs={epochs} must be 0 or more and patience={patience} at least 1"
+            )
         self.learner = learner
         self.channels = channels
         self.num_neighbors = num_neighbors
         self.epochs = epochs
+        self.patience = patience
         self.batch_size = batch_size
         self.lr = lr
         self.k_max = k_max
-        self.is_adapted = is_adapted
+        self.adapted_share = adapted_share
         self.seed = seed
         self.losses: list[float] = []
-        self._table: ItemTable | None = None
+        self.validation_scores: list[float] = []
+        self.gate: dict[int, bool] = {}
+        self._head: CatalogueHead | None = None
 
-    def fit(self, train: HeteroData) -> Self:
+    def fit(
+        self,
+        train: HeteroData,
+        validation: ColdUsers | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        on_epoch: Callable[[int, int, float], None] | None = None,
+    ) -> Self:
         """Meta-train on the users of `train`; `losses` then holds the mean loss per epoch.
+
+        Args:
+            train: The training graph.
+            validation: Held-out users that choose the epoch and the gate.
+            checkpoint: File that holds the training state after every epoch. Where it exists,
+                training goes on from it, to the same result.
+            on_epoch: Called after each epoch with its number from 1, `epochs` and the loss.
 
         Raises:
             ConfigError: A number is out of its range.
-            DataError: No training user has two items.
+            DataError: No training user has two items, or the checkpoint does not fit.
+            OutputError: The checkpoint cannot be written.
         """
-        table = ItemTable(train, channels=self.channels, seed=self.seed)
-        sampler = EpisodeSampler(train, num_neighbors=self.num_neighbors)
-        self.losses = list(
-            meta_train(
-                self.learner,
-                table,
-                train,
-                sampler=sampler,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                k_max=self.k_max,
-                seed=self.seed,
-            )
+        with _weights_drawn_by(self.seed):
+            if self.learner is None:
+                self.learner = _default_learner(train, self.channels)
+            head = CatalogueHead(train, channels=self.channels, seed=self.seed)
+        self._head, self._item_ids = head, train["item"].id_map
+        self._sampler = EpisodeSampler(train, num_neighbors=self.num_neighbors)
+        trainer = MetaTrainer(
+            self.learner,
+            head,
+            train,
+            sampler=self._sampler,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            k_max=self.k_max,
+            adapted_share=self.adapted_share if self.learner.inner_steps else 0.0,
+            seed=self.seed,
         )
-        self._table, self._sampler = table, sampler
-        self._item_ids: IdMap = train["item"].id_map
+        best = _BestEpoch(self.patience)
+        if checkpoint is not None and Path(checkpoint).exists():
+            best.restore(trainer, read_checkpoint(checkpoint))
+        self.gate = {}
+        unadapted = self.unadapted()
+        some = None if validation is None else _some(validation, self.seed)
+        if some is not None and not best.figures:
+            best.note(trainer, self._figure(unadapted, some))  # The untrained start may be best.
+        while len(trainer.losses) < self.epochs and not best.is_over:
+            loss = trainer.run_epoch()
+            if some is not None:
+                best.note(trainer, self._figure(unadapted, some))
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, best.state(trainer))
+            if on_epoch is not None:
+                on_epoch(len(trainer.losses), self.epochs, loss)
+        best.load_best(trainer)
+        self.losses, self.validation_scores = trainer.losses, best.figures
+        if validation is not None and self.learner.inner_steps:
+            self.gate = self._choose_gate(validation)
         return self
+
+    def _figure(self, scorer: ColdStartRecommender, users: ColdUsers) -> float:
+        """Return the mean NDCG@10 over support sizes."""
+        report = evaluate(scorer, users, k=self._sizes(users), seed=self.seed)
+        return float(report.per_user["ndcg@10"].mean())
+
+    def _sizes(self, users: ColdUsers) -> list[int]:
+        return [k for k in (1, 3, 5, 10) if k <= users.k_max]
+
+    def _choose_gate(self, validation: ColdUsers) -> dict[int, bool]:
+        """Return for each support size whether adapting raised validation NDCG@10."""
+        sizes = [k for k in self._sizes(validation) if k > 1]
+        if not sizes:
+            return {}
+        figures = [
+            evaluate(scorer, validation, k=sizes, seed=self.seed)
+            .per_user.groupby("k")["ndcg@10"]
+            .mean()
+            for scorer in (self.adapted(), self.unadapted())
+        ]
+        return {k: bool(figures[0][k] > figures[1][k]) for k in sizes}
+
+    def adapted(self) -> ColdStartRecommender:
+        """Return a scorer with the same weights that adapts every user."""
+        return self._gated(True)
+
+    def unadapted(self) -> ColdStartRecommender:
+        """Return a scorer with the same weights that adapts no user."""
+        return self._gated(False)
+
+    def _gated(self, is_adapted: bool) -> ColdStartRecommender:
+        other = copy.copy(self)
+        other.gate = {0: is_adapted}
+        return other
+
+    def is_adapted(self, k: int) -> bool:
+        """Return whether users with `k` interactions are adapted: the nearest choice at hand."""
+        if not self.gate:
+            return True
+        return self.gate[min(self.gate, key=lambda size: (abs(size - k), size))]
 
     @torch.no_grad()
     def score(self, support: Support) -> Tensor:
@@ -106,7 +205,7 @@ class ColdStartRecommender:
         Raises:
             DataError: The recommender is not fitted, or a support item is unknown.
         """
-        if self._table is None:
+        if self._head is None or self.learner is None:
             raise DataError("the recommender is not fitted; call fit(train) first")
         self.learner.eval()
         scores = []
@@ -114,11 +213,11 @@ class ColdStartRecommender:
             block = support[slice(start, start + self.batch_size)]
             generator = torch.Generator().manual_seed(self.seed)
             episodes = self._sampler.sample(block, generator=generator)
-            if self.is_adapted:
-                fast = self.learner.adapt(episodes, self._table)
+            if self.is_adapted(block.item_index.size(1)):
+                fast = self.learner.adapt(episodes, self._head)
             else:
                 fast = self.learner.shared_weights(len(episodes))
-            scores.append(self.learner.score(episodes, fast, self._table))
+            scores.append(self.learner.score(episodes, fast, self._head))
         return torch.cat(scores)
 
     def recommend(self, history: Iterable[Any], *, k: int = 10) -> list[tuple[Any, float]]:
@@ -133,7 +232,7 @@ class ColdStartRecommender:
             ConfigError: `k` is not positive, or exceeds the items left to recommend.
             DataError: The recommender is not fitted.
         """
-        if self._table is None:
+        if self._head is None:
             raise DataError("the recommender is not fitted; call fit(train) first")
         try:
             item = self._item_ids.to_index(list(dict.fromkeys(history)))
@@ -147,3 +246,68 @@ class ColdStartRecommender:
         best = scores.topk(k)
         ids = self._item_ids.to_ids(best.indices).tolist()
         return list(zip(ids, best.values.tolist(), strict=True))
+
+
+class _BestEpoch:
+    """Keeps the weights of the best epoch, and says when to stop."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.figures: list[float] = []
+        self._weights: dict[str, Tensor] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """True once `patience` epochs have passed since the best."""
+        since_best = len(self.figures) - 1 - _argmax(self.figures)
+        return bool(self.figures) and since_best >= self.patience
+
+    def note(self, trainer: MetaTrainer, figure: float) -> None:
+        """Take the figure of the epoch that has just ended."""
+        self.figures.append(figure)
+        if _argmax(self.figures) == len(self.figures) - 1:
+            self._weights = {n: v.clone() for n, v in trainer.weights().items()}
+
+    def load_best(self, trainer: MetaTrainer) -> None:
+        """Give the trainer's modules the best weights; the last where none was noted."""
+        if self._weights:
+            trainer.load_weights(self._weights)
+
+    def state(self, trainer: MetaTrainer) -> dict[str, Tensor]:
+        """Return the state of the training and of this."""
+        best = {f"best.{name}": value for name, value in self._weights.items()}
+        figures = torch.tensor(self.figures, dtype=torch.float64)
+        return {**trainer.state(), **best, "figures": figures}
+
+    def restore(self, trainer: MetaTrainer, state: dict[str, Tensor]) -> None:
+        """Go back to what `state` returned."""
+        trainer.restore(state)
+        self.figures = state["figures"].tolist()
+        prefix = "best."
+        self._weights = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+
+
+def _argmax(figures: list[float]) -> int:
+    return figures.index(max(figures)) if figures else -1
+
+
+def _some(users: ColdUsers, seed: int) -> ColdUsers:
+    generator = torch.Generator().manual_seed(seed)
+    return users.select(torch.randperm(len(users), generator=generator)[:MAX_VALIDATION_USERS])
+
+
+def _default_learner(train: HeteroData, channels: int) -> MAML:
+    encoder = RelationEncoder(train.metadata(), out_channels=channels, edge_dim=EDGE_DIM)
+    return MAML(encoder, adapt=("layers.*.scale.*", "layers.*.shift.*"), inner_steps=1)
+
+
+@contextmanager
+def _weights_drawn_by(seed: int) -> Iterator[None]:
+    """Let modules draw their first weights from `seed`; the caller's generator is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        yield

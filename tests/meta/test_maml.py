@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,12 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
 
 from graphmeta.data.cold_users import Support
-from graphmeta.encoders import ItemTable, RelationEncoder
+from graphmeta.encoders import CatalogueHead, RelationEncoder
 from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
 from graphmeta.meta import MAML
 from graphmeta.tasks.episode import RATES, REV_RATES, EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.relation_features import EDGE_DIM
 
 CHANNELS = 6
 METADATA = (["user", "item"], [RATES, REV_RATES])
@@ -40,7 +42,13 @@ def encoder_of(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name == "relation":
-            return RelationEncoder(METADATA, out_channels=CHANNELS, num_layers=2)
+            encoder = RelationEncoder(
+                METADATA, out_channels=CHANNELS, num_layers=2, edge_dim=EDGE_DIM
+            )
+            for layer in encoder.layers:
+                for conv in layer.convs.values():  # They start at zero.
+                    nn.init.normal_(conv.edge.weight)
+            return encoder
         if name == "hgt":
             return Stacked(*(HGTConv(CHANNELS, CHANNELS, METADATA, heads=2) for _ in range(2)))
         sage = {e: SAGEConv(CHANNELS, CHANNELS) for e in METADATA[1]}
@@ -58,8 +66,8 @@ def graph() -> HeteroData:
 
 
 @pytest.fixture
-def table(graph: HeteroData) -> ItemTable:
-    return ItemTable(graph, channels=CHANNELS)
+def head(graph: HeteroData) -> CatalogueHead:
+    return CatalogueHead(graph, channels=CHANNELS)
 
 
 @pytest.fixture
@@ -74,19 +82,24 @@ ENCODERS = ("relation", "sage", "hgt")
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_one_step_is_the_hand_written_leave_one_out_step(
-    name: str, episodes: EpisodeBatch, table: ItemTable
+    name: str, episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     encoder = encoder_of(name)
-    fast = MAML(encoder, inner_steps=1, inner_lr=0.5).adapt(episodes, table)
-    x_dict = table(episodes)
+    fast = MAML(encoder, inner_steps=1, inner_lr=0.5).adapt(episodes, head)
+    x_dict = head.x_dict(episodes)
     for row, shown in ((0, [0, 1, 2]), (1, [3, 4])):
         loss = torch.zeros(())
         for k, target in enumerate(shown):
-            edges = {}
+            edges, attr = {}, {}
             for edge_type, padded in episodes.edge_index_dict.items():
                 edges[edge_type] = torch.cat([padded[row, :, :k], padded[row, :, k + 1 :]], 1)
-            z = encoder({t: x[row] for t, x in x_dict.items()}, edges)["user"][0]
-            scores = z @ table.embedding.T / CHANNELS**0.5 + table.bias
+                features = episodes.edge_attr_dict[edge_type][row]
+                attr[edge_type] = torch.cat([features[:k], features[k + 1 :]])
+            wanted_by = (attr,) if name == "relation" else ()
+            z = encoder({t: x[row] for t, x in x_dict.items()}, edges, *wanted_by)["user"][0]
+            left = torch.tensor([len(shown) - 1])
+            product = head.curve(left)["product"] * (head.table.output @ z) / CHANNELS**0.5
+            scores = (product + head.vote.popularity(left - 9).log())[0]
             loss = loss - scores.log_softmax(0)[target] / len(shown)
         parameters = dict(encoder.named_parameters())
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -96,80 +109,83 @@ def test_one_step_is_the_hand_written_leave_one_out_step(
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_batched_equals_one_by_one(name: str, episodes: EpisodeBatch, table: ItemTable) -> None:
+def test_batched_equals_one_by_one(name: str, episodes: EpisodeBatch, head: CatalogueHead) -> None:
     encoder = encoder_of(name)
     scores = []
     for is_batched in (True, False):
         learner = MAML(encoder, is_batched=is_batched, inner_lr=0.5)
-        scores.append(learner.score(episodes, learner.adapt(episodes, table), table))
+        scores.append(learner.score(episodes, learner.adapt(episodes, head), head))
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_padding_changes_no_score(name: str, graph: HeteroData, table: ItemTable) -> None:
+def test_padding_changes_no_score(name: str, graph: HeteroData, head: CatalogueHead) -> None:
     learner = MAML(encoder_of(name), inner_lr=0.5)
     sampler = EpisodeSampler(graph, num_neighbors=(-1, -1))
     scores = []
     for support in ([[3, 4], [0, 1]], [[3, 4, -1, -1], [0, 1, 2, 6]]):
         one = sampler.sample(Support(torch.tensor(support)), generator=torch.Generator())
-        scores.append(learner.score(one, learner.adapt(one, table), table)[0])
+        scores.append(learner.score(one, learner.adapt(one, head), head)[0])
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
 
 
 def test_users_with_fewer_than_two_edges_keep_the_shared_weights(
-    episodes: EpisodeBatch, table: ItemTable
+    episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     learner = MAML(encoder_of("relation"), inner_lr=0.5)
-    fast, shared = learner.adapt(episodes, table), learner.shared_weights(4)
+    fast, shared = learner.adapt(episodes, head), learner.shared_weights(4)
     assert any(not torch.equal(fast[n][0], shared[n][0]) for n in fast)
     assert all(torch.equal(fast[n][2:], shared[n][2:]) for n in fast)
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_adapts_alike_without_gradients_and_with_frozen_weights(
-    is_frozen: bool, episodes: EpisodeBatch, table: ItemTable
+    is_frozen: bool, episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     learner = MAML(encoder_of("relation"), inner_lr=0.5)
-    wanted = learner.adapt(episodes, table)
+    wanted = learner.adapt(episodes, head)
     learner.requires_grad_(not is_frozen)
     with torch.no_grad():
-        fast = learner.adapt(episodes, table)
+        fast = learner.adapt(episodes, head)
     assert not any(w.requires_grad for w in fast.values())
     for name, weight in fast.items():
         torch.testing.assert_close(weight, wanted[name].detach())
 
 
 def test_parameters_that_cannot_matter_are_refused(
-    episodes: EpisodeBatch, table: ItemTable
+    episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     learner = MAML(encoder_of("relation"), adapt=("output.item.*",))
     with pytest.raises(EncoderError, match=r"none of the adapted parameters .*output\.item"):
-        learner.adapt(episodes, table)
+        learner.adapt(episodes, head)
 
 
-def test_zero_steps_is_the_unadapted_encoder(episodes: EpisodeBatch, table: ItemTable) -> None:
+def test_zero_steps_is_the_unadapted_encoder(episodes: EpisodeBatch, head: CatalogueHead) -> None:
     encoder = encoder_of("relation")
     learner = MAML(encoder, inner_steps=0)
-    scores = learner.score(episodes, learner.adapt(episodes, table), table)
-    for row, x_item in enumerate(table(episodes)["item"]):
+    scores = learner.score(episodes, learner.adapt(episodes, head), head)
+    for row, x_item in enumerate(head.x_dict(episodes)["item"]):
         out = encoder(
-            {"item": x_item, "user": table(episodes)["user"][row]},
+            {"item": x_item, "user": head.x_dict(episodes)["user"][row]},
             {e: v[row] for e, v in episodes.edge_index_dict.items()},
+            {e: v[row] for e, v in episodes.edge_attr_dict.items()},
         )
-        torch.testing.assert_close(scores[row], table.score(out["user"][:1])[0])
+        z = out["user"][:1].expand(4, -1)
+        torch.testing.assert_close(scores[row], head(z, episodes)[row])
 
 
 def test_adaptation_lowers_the_leave_one_out_loss_and_leaves_the_shared_weights(
-    episodes: EpisodeBatch, table: ItemTable
+    episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     learner = MAML(encoder_of("relation"), inner_steps=3, inner_lr=0.2)
     before = copy.deepcopy(learner.state_dict())
-    fast = learner.adapt(episodes, table)
+    fast = learner.adapt(episodes, head)
     held_out = episodes.leave_one_out()
 
     def loss(weights: dict[str, Tensor]) -> float:
         repeated = {n: w.repeat_interleave(3, 0) for n, w in weights.items()}
-        scores = learner.score(held_out.views, repeated, table)
+        z = learner.encode(held_out.views, repeated, head.x_dict(held_out.views))
+        scores = head.inner_scores(z, held_out.views)
         each = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
         return (each * held_out.weight).sum().item()
 
@@ -177,9 +193,9 @@ def test_adaptation_lowers_the_leave_one_out_loss_and_leaves_the_shared_weights(
     assert all(torch.equal(before[n], v) for n, v in learner.state_dict().items())
 
 
-def test_only_the_named_parameters_adapt(episodes: EpisodeBatch, table: ItemTable) -> None:
+def test_only_the_named_parameters_adapt(episodes: EpisodeBatch, head: CatalogueHead) -> None:
     learner = MAML(encoder_of("relation"), adapt=("layers.*.scale.*", "layers.*.shift.*"))
-    assert set(learner.adapt(episodes, table)) == {
+    assert set(learner.adapt(episodes, head)) == {
         f"layers.{i}.{kind}.{t}"
         for i in (0, 1)
         for kind in ("scale", "shift")
@@ -189,10 +205,10 @@ def test_only_the_named_parameters_adapt(episodes: EpisodeBatch, table: ItemTabl
 
 @pytest.mark.parametrize("first_order", [True, False])
 def test_outer_gradient_reaches_weights_and_step_sizes(
-    first_order: bool, episodes: EpisodeBatch, table: ItemTable
+    first_order: bool, episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:
     learner = MAML(encoder_of("relation"), first_order=first_order, inner_lr=0.3).train()
-    scores = learner.score(episodes, learner.adapt(episodes, table), table)
+    scores = learner.score(episodes, learner.adapt(episodes, head), head)
     nn.functional.cross_entropy(scores[:2], torch.tensor([7, 8])).backward()
     assert learner.log_step_size.grad is not None
     assert bool((learner.log_step_size.grad != 0).any())
@@ -202,7 +218,9 @@ def test_outer_gradient_reaches_weights_and_step_sizes(
 def test_second_order_outer_gradient_is_the_true_one(
     episodes: EpisodeBatch, graph: HeteroData
 ) -> None:
-    table = ItemTable(graph, channels=CHANNELS).double().requires_grad_(False)
+    head = CatalogueHead(graph, channels=CHANNELS).double().requires_grad_(False)
+    attr = {e: x.double() for e, x in episodes.edge_attr_dict.items()}
+    episodes = replace(episodes, edge_attr_dict=attr)
     learner = MAML(encoder_of("relation").double(), adapt=("output.user.*",), first_order=False)
     learner = learner.double().train()
     bias = learner.encoder.output["user"].bias
@@ -210,7 +228,7 @@ def test_second_order_outer_gradient_is_the_true_one(
     def outer(value: Tensor, log_step: Tensor) -> Tensor:
         state = {"encoder.output.user.bias": value, "log_step_size": log_step}
         return torch.func.functional_call(
-            Outer(learner), {f"learner.{k}": v for k, v in state.items()}, (episodes, table)
+            Outer(learner), {f"learner.{k}": v for k, v in state.items()}, (episodes, head)
         )
 
     start = (
@@ -227,12 +245,12 @@ class Outer(nn.Module):
         super().__init__()
         self.learner = learner
 
-    def forward(self, episodes: EpisodeBatch, table: ItemTable) -> Tensor:
-        scores = self.learner.score(episodes, self.learner.adapt(episodes, table), table)
+    def forward(self, episodes: EpisodeBatch, head: CatalogueHead) -> Tensor:
+        scores = self.learner.score(episodes, self.learner.adapt(episodes, head), head)
         return nn.functional.cross_entropy(scores[:2], torch.tensor([7, 8]))
 
 
-def test_bad_input(episodes: EpisodeBatch, table: ItemTable) -> None:
+def test_bad_input(episodes: EpisodeBatch, head: CatalogueHead) -> None:
     encoder = encoder_of("relation")
     with pytest.raises(ConfigError, match=r"'head\.\*' matches no parameter"):
         MAML(encoder, adapt=("head.*",))
@@ -242,14 +260,14 @@ def test_bad_input(episodes: EpisodeBatch, table: ItemTable) -> None:
         MAML(encoder, inner_lr=0)
     with pytest.raises(ConfigError, match="no parameters"):
         MAML(Stacked())
-    broken = ItemTable.__new__(ItemTable)
-    broken.__dict__ = copy.deepcopy(table.__dict__)
-    broken.embedding.data[0] = float("nan")
+    broken = CatalogueHead.__new__(CatalogueHead)
+    broken.__dict__ = copy.deepcopy(head.__dict__)
+    broken.table.embedding.data[0] = float("nan")
     with pytest.raises(NonFiniteError, match="row 0 of the batch at step 0"):
         MAML(encoder).adapt(episodes, broken)
 
 
-def test_encoder_without_users_is_refused(episodes: EpisodeBatch, table: ItemTable) -> None:
+def test_encoder_without_users_is_refused(episodes: EpisodeBatch, head: CatalogueHead) -> None:
     class ItemsOnly(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -259,4 +277,4 @@ def test_encoder_without_users_is_refused(episodes: EpisodeBatch, table: ItemTab
             return {"item": x_dict["item"] * self.weight}
 
     with pytest.raises(EncoderError, match="without 'user'"):
-        MAML(ItemsOnly()).adapt(episodes, table)
+        MAML(ItemsOnly()).adapt(episodes, head)

@@ -1,17 +1,17 @@
-"""Meta-training: what is drawn, what the loss is, that it learns planted structure."""
+"""Meta-training: that it learns planted structure, repeats itself, and can be continued."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.encoders import ItemTable, RelationEncoder
-from graphmeta.errors import ConfigError, DataError
-from graphmeta.meta import MAML, meta_train
-from graphmeta.meta.meta_training import draw_supports, query_loss
-from graphmeta.tasks.csr import CSR
+from graphmeta.encoders import CatalogueHead, RelationEncoder
+from graphmeta.errors import ConfigError, DataError, NonFiniteError
+from graphmeta.meta import MAML, MetaTrainer
 from graphmeta.tasks.episode import RATES, REV_RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -28,63 +28,81 @@ def two_groups(n_users: int = 40, n_items: int = 20) -> HeteroData:
     return graph
 
 
-def learner(graph: HeteroData) -> MAML:
+def trainer_of(graph: HeteroData, channels: int = 8, **options: float) -> MetaTrainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = RelationEncoder(graph.metadata(), out_channels=8, num_layers=2)
-        return MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
-
-
-def test_supports_are_the_users_own_items_and_leave_a_query() -> None:
-    edge_index = torch.tensor([[0, 0, 0, 1, 1, 2], [0, 1, 2, 3, 4, 5]])
-    items = CSR.from_edge_index(edge_index, num_rows=3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(20):
-        support, seen = draw_supports(items, torch.tensor([1, 0]), 2, 6, generator)
-        assert seen.tolist() == [[0, 0, 0, 1, 1, 0], [1, 1, 1, 0, 0, 0]]
-        assert support.size.tolist() == [1, 2]
-        assert set(support.item_index[0].tolist()) <= {3, 4, -1}
-        assert set(support.item_index[1].tolist()) <= {0, 1, 2}
-
-
-def test_query_loss_by_hand() -> None:
-    scores = torch.tensor([[5.0, 1.0, 2.0, 0.0]])
-    loss = query_loss(scores, Support(torch.tensor([[0]])), torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
-    log_p = torch.tensor([1.0, 2.0, 0.0]).log_softmax(0)
-    torch.testing.assert_close(loss, -(log_p[0] + log_p[1]) / 2)
+        encoder = RelationEncoder(graph.metadata(), out_channels=channels, num_layers=2)
+        learner = MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
+    head = CatalogueHead(graph, channels=channels)
+    sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
+    return MetaTrainer(learner, head, graph, sampler=sampler, **options)  # type: ignore[arg-type]
 
 
 def test_it_learns_the_planted_groups_for_users_it_never_saw() -> None:
-    graph = two_groups()
-    model, table = learner(graph), ItemTable(graph, channels=8)
-    sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
-    losses = list(
-        meta_train(model, table, graph, sampler=sampler, epochs=15, batch_size=8, lr=0.02)
-    )
-    assert losses[-1] < losses[0] - 0.2
+    trainer = trainer_of(two_groups(), batch_size=8, lr=0.01)
+    losses = [trainer.run_epoch() for _ in range(15)]
+    assert losses == trainer.losses
+    assert sum(losses[-3:]) / 3 < losses[0] - 0.2
     support = Support(torch.tensor([[0, 2], [1, 3]]))
-    episodes = sampler.sample(support, generator=torch.Generator().manual_seed(0))
-    scores = model.score(episodes, model.adapt(episodes, table), table)
+    episodes = trainer.sampler.sample(support, generator=torch.Generator().manual_seed(0))
+    fast = trainer.learner.adapt(episodes, trainer.head)
+    scores = trainer.learner.score(episodes, fast, trainer.head)
     assert set((scores[0].topk(8).indices % 2).tolist()) == {0}
     assert set((scores[1].topk(8).indices % 2).tolist()) == {1}
 
 
-def test_same_seed_same_bytes() -> None:
+def test_same_seed_same_bytes_and_another_seed_others() -> None:
     graph = two_groups()
-    runs = []
-    for _ in range(2):
-        model, table = learner(graph), ItemTable(graph, channels=8)
-        sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-        runs.append(list(meta_train(model, table, graph, sampler=sampler, epochs=2)))
-    assert runs[0] == runs[1]
+    one, same, other = (
+        [trainer.run_epoch() for _ in range(2)]
+        for trainer in (trainer_of(graph, seed=s, batch_size=8) for s in (0, 0, 1))
+    )
+    assert one == same != other
+
+
+def test_a_restored_trainer_goes_on_as_if_it_had_never_stopped() -> None:
+    graph = two_groups()
+    whole = trainer_of(graph, batch_size=8)
+    whole.run_epoch()
+    state = {name: value.clone() for name, value in whole.state().items()}
+    whole.run_epoch()
+    second = trainer_of(graph, batch_size=8)
+    second.restore(state)
+    second.run_epoch()
+    assert second.losses == whole.losses
+    for name, weight in whole.weights().items():
+        assert torch.equal(weight, second.weights()[name])
+
+
+def test_training_without_adaptation_leaves_the_step_sizes_alone() -> None:
+    trainer = trainer_of(two_groups(), adapted_share=0.0, batch_size=8)
+    before = trainer.learner.log_step_size.clone()
+    trainer.run_epoch()
+    assert torch.equal(before, trainer.learner.log_step_size)
+    adapted = trainer_of(two_groups(), adapted_share=1.0, batch_size=8)
+    adapted.run_epoch()
+    assert not torch.equal(before, adapted.learner.log_step_size)
+
+
+def test_support_sizes_are_log_uniform() -> None:
+    trainer = trainer_of(two_groups())
+    draws = torch.rand(20_000, generator=torch.Generator().manual_seed(0)).tolist()
+    share = torch.bincount(torch.tensor([trainer._support_size(d) for d in draws])) / 20_000
+    wanted = [0.0, *(math.log((k + 1) / k) / math.log(11) for k in range(1, 11))]
+    assert share.tolist() == pytest.approx(wanted, abs=0.01)
 
 
 def test_bad_input() -> None:
     graph = two_groups()
-    sampler = EpisodeSampler(graph)
-    table = ItemTable(graph, channels=8)
-    with pytest.raises(ConfigError, match="epochs=0"):
-        next(meta_train(learner(graph), table, graph, sampler=sampler, epochs=0))
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        trainer_of(graph, batch_size=0)
+    with pytest.raises(DataError, match="training state belongs to a model of another shape"):
+        trainer_of(graph).restore(trainer_of(graph, channels=4).state())
+    broken = trainer_of(graph)
+    with torch.no_grad():
+        broken.head.bias[0] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"not finite|the outer loss is nan in epoch 0"):
+        broken.run_epoch()
     graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
     with pytest.raises(DataError, match="no training user has two items"):
-        next(meta_train(learner(graph), table, graph, sampler=sampler, epochs=1))
+        trainer_of(graph)

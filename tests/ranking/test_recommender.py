@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import pytest
 import torch
 
-from graphmeta.data import from_frame
+from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import RelationEncoder
 from graphmeta.errors import ConfigError, DataError, EncoderError, UnknownIdError
 from graphmeta.meta import MAML
-from graphmeta.ranking.recommender import ColdStartRecommender
+from graphmeta.ranking import evaluate
+from graphmeta.ranking.recommender import ColdStartRecommender, _some
 from graphmeta.ranking.scorer import Scorer
 
 
@@ -48,6 +52,66 @@ def test_same_call_same_answer(model: ColdStartRecommender) -> None:
     assert model.recommend(["i1", "i3"]) == model.recommend(["i1", "i3"])
 
 
+@pytest.fixture(scope="module")
+def split() -> ColdSplit:
+    return split_cold_users(from_frame(planted_interactions(skew=0.3), time="time"), seed=0)
+
+
+def small(**options: Any) -> ColdStartRecommender:
+    return ColdStartRecommender(channels=8, batch_size=32, **options)
+
+
+def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
+    model = small(epochs=2).fit(split.train, split.validation)
+    assert set(model.gate) == {3, 5, 10}
+    found = {
+        name: evaluate(scorer, split.validation, k=(3, 5, 10)).per_user.groupby("k")["ndcg@10"]
+        for name, scorer in (("adapted", model.adapted()), ("unadapted", model.unadapted()))
+    }
+    adapted, unadapted = (found[name].mean() for name in ("adapted", "unadapted"))
+    assert model.gate == {k: bool(adapted[k] > unadapted[k]) for k in (3, 5, 10)}
+    support = split.test.support(5)
+    chosen = model.adapted() if model.gate[5] else model.unadapted()
+    assert torch.equal(model.score(support), chosen.score(support))
+    assert not torch.equal(model.adapted().score(support), model.unadapted().score(support))
+
+
+def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) -> None:
+    model = small(epochs=30, patience=1, lr=0.5).fit(split.train, split.validation)
+    figures = model.validation_scores
+    assert len(figures) == len(model.losses) + 1 < 31
+    assert figures[-1] <= max(figures[:-1])
+    # The users in the order in which training saw them, which the neighbours' draws depend on.
+    users = _some(split.validation, seed=0)
+    again = evaluate(model.unadapted(), users, k=(1, 3, 5, 10)).per_user
+    assert again["ndcg@10"].mean() == pytest.approx(max(figures))
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_scores(split: ColdSplit, tmp_path: Path) -> None:
+    def interrupt(epoch: int, epochs: int, loss: float) -> None:
+        raise KeyboardInterrupt
+
+    file = tmp_path / "state.safetensors"
+    whole = small(epochs=2).fit(split.train, split.validation)
+    with pytest.raises(KeyboardInterrupt):
+        small(epochs=2).fit(split.train, split.validation, checkpoint=file, on_epoch=interrupt)
+    told: list[int] = []
+    rest = small(epochs=2).fit(
+        split.train, split.validation, checkpoint=file, on_epoch=lambda e, n, loss: told.append(e)
+    )
+    assert told == [2]
+    assert rest.losses == whole.losses
+    assert rest.validation_scores == whole.validation_scores
+    support = split.test.support(3)
+    assert torch.equal(rest.score(support), whole.score(support))
+
+
+def test_the_callers_random_state_is_left_alone(split: ColdSplit) -> None:
+    before = torch.random.get_rng_state()
+    small(epochs=1).fit(split.train).score(split.test.support(3))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_scoring_leaves_the_weights_alone(model: ColdStartRecommender) -> None:
     before = {n: p.clone() for n, p in model.learner.named_parameters()}
     model.score(Support(torch.tensor([[0, 1, 2]])))
@@ -61,6 +125,8 @@ def test_bad_input(model: ColdStartRecommender) -> None:
         model.recommend(["i0"], k=16)
     with pytest.raises(DataError, match="not fitted"):
         ColdStartRecommender(model.learner).recommend([])
+    with pytest.raises(ConfigError, match=r"epochs=-1 must be 0 or more"):
+        ColdStartRecommender(epochs=-1)
 
 
 def test_an_encoder_that_does_not_fit_is_told_why() -> None:

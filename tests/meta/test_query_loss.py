@@ -1,0 +1,67 @@
+"""The outer loss against its definition, and that it is a proper score."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from graphmeta.data.cold_users import Support
+from graphmeta.errors import ConfigError
+from graphmeta.meta import query_loss
+
+SHOWN = Support(torch.tensor([[0]]))
+
+
+def by_hand(scores: Tensor, query: list[int], power: float) -> Tensor:
+    p = scores[0, 1:].softmax(0)
+    n = len(p)
+    cost = [
+        -((n * p[y - 1]) ** power) / power + (p * (n * p) ** power).sum() / (1 + power)
+        for y in query
+    ]
+    return torch.stack(cost).mean()
+
+
+@pytest.mark.parametrize("power", [0.3, 0.7, 1.0])
+def test_power_score_by_hand_leaves_the_support_out(power: float) -> None:
+    scores = torch.tensor([[9.0, 1.0, 2.0, 0.0]])
+    loss = query_loss(scores, SHOWN, torch.tensor([[1.0, 1.0, 1.0, 0.0]]), power=power)
+    torch.testing.assert_close(loss, by_hand(scores, [1, 2], power))
+
+
+def test_a_small_power_is_the_cross_entropy_up_to_a_constant() -> None:
+    seen = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    values = []
+    for scores in (torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, 3.0, 1.0]])):
+        log_p = scores[:, 1:].log_softmax(1)[0]
+        cross_entropy = -(log_p[0] + log_p[1]) / 2
+        values.append(query_loss(scores, SHOWN, seen, power=1e-3) - cross_entropy)
+    torch.testing.assert_close(values[0], values[1], atol=2e-2, rtol=0)
+
+
+def test_the_true_distribution_is_the_minimum() -> None:
+    truth = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    scores = torch.cat([torch.zeros(1), truth.log()]).expand(4, -1).clone().requires_grad_()
+    support = Support(torch.zeros(4, 1, dtype=torch.long))
+    seen = torch.cat([torch.ones(4, 1), torch.eye(4)], dim=1)
+    total = sum(
+        share * query_loss(scores[i : i + 1], support[slice(i, i + 1)], seen[i : i + 1])
+        for i, share in enumerate(truth.tolist())
+    )
+    gradient = torch.autograd.grad(total, scores)[0].sum(0)
+    torch.testing.assert_close(gradient, torch.zeros(5), atol=1e-6, rtol=0)
+
+
+def test_gradcheck() -> None:
+    scores = torch.randn(2, 5, generator=torch.Generator().manual_seed(0)).double()
+    support = Support(torch.tensor([[0, 1], [2, -1]]))
+    seen = torch.tensor([[1.0, 1, 1, 0, 0], [0, 1, 1, 0, 1]]).double()
+    start = scores.requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: query_loss(s, support, seen), (start,))
+
+
+def test_bad_input() -> None:
+    for power in (0.0, 1.5):
+        with pytest.raises(ConfigError, match=f"power={power} is outside"):
+            query_loss(torch.zeros(1, 2), SHOWN, torch.ones(1, 2), power=power)
