@@ -86,7 +86,7 @@ class NeighborVote(nn.Module):
 
     def tastes(self, embedding: Tensor) -> Tensor:
         """Return the mean embedding of every training user's items; `[n_users, c]`."""
-        total = self.interactions.to_users(embedding.T).T
+        total = self.interactions.to_users(embedding.T.contiguous()).T
         return total / self.user_degree.clamp(min=1).unsqueeze(1)
 
     def popularity(self, own_user: Tensor) -> Tensor:

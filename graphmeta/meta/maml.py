@@ -15,6 +15,8 @@ from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
 from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 
 FastWeights = dict[str, Tensor]
+# Views that adapt at once where no gradient is kept; more cost memory and gain no speed.
+VIEWS_AT_ONCE = 128
 
 
 class MAML(nn.Module):
@@ -165,9 +167,28 @@ class MAML(nn.Module):
             NonFiniteError: An inner loss or gradient is NaN or infinite; the message names
                 the row in the batch and the step.
         """
+        k = episodes.support.item_index.size(1)
+        if self.inner_steps == 0 or k < 2:
+            return self.shared_weights(len(episodes))
+        if torch.is_grad_enabled():
+            return self._adapted(episodes, head, generator, first_row=0)
+        # Nothing ties users together once no outer gradient is wanted: memory stays flat.
+        size = max(1, VIEWS_AT_ONCE // k)
+        blocks = [
+            self._adapted(episodes[start : start + size], head, generator, first_row=start)
+            for start in range(0, len(episodes), size)
+        ]
+        return {n: torch.cat([block[n].detach() for block in blocks]) for n in self.adapted_names}
+
+    def _adapted(
+        self,
+        episodes: EpisodeBatch,
+        head: CatalogueHead,
+        generator: torch.Generator | None,
+        *,
+        first_row: int,
+    ) -> FastWeights:
         fast = self.shared_weights(len(episodes))
-        if self.inner_steps == 0 or episodes.support.item_index.size(1) < 2:
-            return fast
         second_order = self.training and not self.first_order
         views = episodes.leave_one_out(
             max_views=self.max_views if self.training else None, generator=generator
@@ -181,8 +202,12 @@ class MAML(nn.Module):
             }
             for step in range(self.inner_steps):
                 loss = self._leave_one_out_loss(views, fast, head)
-                fast = self._descend(fast, loss, step, second_order=second_order)
-        return fast if keeps_graph else {n: w.detach() for n, w in fast.items()}
+                gradients = torch.autograd.grad(
+                    loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
+                )
+                self._check(loss, gradients, step, first_row)
+                fast = self._descend(fast, gradients, step)
+        return fast
 
     def _leave_one_out_loss(
         self, held_out: LeaveOneOut, fast: FastWeights, head: CatalogueHead
@@ -197,17 +222,8 @@ class MAML(nn.Module):
         return (loss * held_out.weight).view(n, v).sum(1)
 
     def _descend(
-        self, fast: FastWeights, loss: Tensor, step: int, *, second_order: bool
+        self, fast: FastWeights, gradients: Sequence[Tensor | None], step: int
     ) -> FastWeights:
-        gradients = torch.autograd.grad(
-            loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
-        )
-        if all(gradient is None for gradient in gradients):
-            raise EncoderError(
-                f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
-                "user's embedding; name others in adapt"
-            )
-        self._check_finite(loss, gradients, step)
         return {
             name: weight if gradient is None else weight - size.exp() * gradient
             for (name, weight), gradient, size in zip(
@@ -215,14 +231,21 @@ class MAML(nn.Module):
             )
         }
 
-    def _check_finite(self, loss: Tensor, gradients: Sequence[Tensor | None], step: int) -> None:
+    def _check(
+        self, loss: Tensor, gradients: Sequence[Tensor | None], step: int, first_row: int
+    ) -> None:
+        if all(gradient is None for gradient in gradients):
+            raise EncoderError(
+                f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
+                "user's embedding; name others in adapt"
+            )
         finite = loss.detach().isfinite()
         for gradient in gradients:
             if gradient is not None:
                 each = gradient.detach().reshape(len(finite), -1)  # A scalar has no more axes.
                 finite = finite & each.isfinite().all(1)
         if not bool(finite.all()):
-            row = int((~finite).nonzero()[0])
+            row = first_row + int((~finite).nonzero()[0])
             raise NonFiniteError(
                 f"the inner loss or its gradient is not finite for row {row} of the batch at "
                 f"step {step}; lower inner_lr or check the features of that user's items"

@@ -41,6 +41,16 @@ class EpisodeBatch:
     def __len__(self) -> int:
         return len(self.support)
 
+    def __getitem__(self, rows: slice) -> EpisodeBatch:
+        """Return some of the episodes."""
+        return EpisodeBatch(
+            self.support[rows],
+            {t: x[rows] for t, x in self.node_index_dict.items()},
+            {t: x[rows] for t, x in self.edge_index_dict.items()},
+            {t: x[rows] for t, x in self.edge_attr_dict.items()},
+            self.own_user[rows],
+        )
+
     def leave_one_out(
         self, *, max_views: int | None = None, generator: torch.Generator | None = None
     ) -> LeaveOneOut:

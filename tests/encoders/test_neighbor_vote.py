@@ -9,7 +9,6 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import NeighborVote
-from graphmeta.encoders import interaction_matrix as matrix_module
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -80,24 +79,6 @@ def test_a_user_whom_nobody_shares_an_item_with_is_served_popularity() -> None:
     found, popular = vote(Z, episodes_of([[-1, -1], [0, -1]]), embedding())
     torch.testing.assert_close(found[0], popular[0])
     assert not torch.allclose(found[1], popular[0])
-
-
-def test_a_large_graph_takes_sparse_products_with_the_same_values_and_gradients(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    episodes = episodes_of([[0, 1], [3, 2]], [0, -1])
-    results = []
-    for cells in (matrix_module.DENSE_CELLS, 0):
-        monkeypatch.setattr(matrix_module, "DENSE_CELLS", cells)
-        vote = NeighborVote(graph_of())
-        assert vote.interactions.is_dense == (cells > 0)
-        table = embedding().requires_grad_()
-        found = torch.cat(vote(Z, episodes, table))
-        weight = torch.arange(found.numel()).view_as(found).sin()
-        inputs = [table, *vote.curve.parameters()]
-        results.append([found, *torch.autograd.grad((found * weight).sum(), inputs)])
-    for dense, sparse in zip(*results, strict=True):
-        torch.testing.assert_close(dense, sparse, atol=1e-5, rtol=1e-4)
 
 
 def test_renumbering_the_users_changes_nothing() -> None:

@@ -14,7 +14,7 @@ from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead, RelationEncoder
 from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
-from graphmeta.meta import MAML
+from graphmeta.meta import MAML, maml
 from graphmeta.tasks.episode import RATES, REV_RATES, EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 from graphmeta.tasks.relation_features import EDGE_DIM
@@ -150,6 +150,23 @@ def test_adapts_alike_without_gradients_and_with_frozen_weights(
     assert not any(w.requires_grad for w in fast.values())
     for name, weight in fast.items():
         torch.testing.assert_close(weight, wanted[name].detach())
+
+
+def test_adapting_in_blocks_is_adapting_at_once(
+    monkeypatch: pytest.MonkeyPatch, episodes: EpisodeBatch, head: CatalogueHead
+) -> None:
+    learner = MAML(encoder_of("relation"), inner_lr=0.5)
+    wanted = learner.adapt(episodes, head)
+    monkeypatch.setattr(maml, "VIEWS_AT_ONCE", 7)  # Two users with three views, then the others.
+    with torch.no_grad():
+        fast = learner.adapt(episodes, head)
+        for name, weight in fast.items():
+            torch.testing.assert_close(weight, wanted[name].detach())
+        episodes.edge_attr_dict[REV_RATES][3] = float("nan")
+        episodes.support.item_index[3, 0] = 4
+        episodes.support.item_index[3, 1] = 6
+        with pytest.raises(NonFiniteError, match="row 3 of the batch"):
+            learner.adapt(episodes, head)
 
 
 def test_parameters_that_cannot_matter_are_refused(

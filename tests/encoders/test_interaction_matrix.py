@@ -1,0 +1,42 @@
+"""Products with the user-item matrix against dense ones."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from graphmeta.encoders.interaction_matrix import InteractionMatrix
+
+ROWS = torch.tensor([[1.0, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 0]])
+
+
+def matrix() -> InteractionMatrix:
+    edge_index = ROWS.nonzero().T
+    shuffled = edge_index[:, torch.randperm(8, generator=torch.Generator().manual_seed(0))]
+    return InteractionMatrix(shuffled, num_users=4, num_items=5)
+
+
+def test_products_and_their_gradients_are_those_of_the_dense_matrix() -> None:
+    for product, dense, width in (
+        (matrix().to_users, ROWS.T, 5),
+        (matrix().to_items, ROWS, 4),
+    ):
+        x = torch.randn(3, width, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        weight = torch.randn(3, dense.size(1), generator=torch.Generator().manual_seed(2))
+        found, wanted = product(x), x @ dense
+        torch.testing.assert_close(found, wanted)
+        gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (found, wanted)]
+        torch.testing.assert_close(*gradients)
+
+
+def test_rows_of_some_users() -> None:
+    found = matrix().rows(torch.tensor([3, -1, 0, 2]))
+    torch.testing.assert_close(found, torch.stack([ROWS[3], torch.zeros(5), ROWS[0], ROWS[2]]))
+
+
+def test_a_copy_works_alone() -> None:
+    x = torch.eye(5)
+    torch.testing.assert_close(copy.deepcopy(matrix()).to_users(x), ROWS.T)
+    double = matrix().double()
+    torch.testing.assert_close(double.to_users(x.double()), ROWS.T.double())
