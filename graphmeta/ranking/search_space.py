@@ -20,8 +20,9 @@ class Axis:
         extend: Beyond an end the grid goes on by the ratio ("geometric") or the step ("linear")
             of its last two values. None: a choice among kinds, or an axis whose ends are natural.
             A geometric axis that begins with 0 ends there by nature.
-        low: No extension goes below.
-        high: No extension goes above.
+        low: Nothing below makes sense: the axis ends there by nature.
+        high: No extension goes above, because it would cost too much; an optimum there counts as
+            an optimum at the edge.
         start: Where the search begins; the middle of `values` where left out.
 
     Raises:
@@ -65,7 +66,8 @@ class Axis:
 
     def is_natural_end(self, value: Any) -> bool:
         """Whether no grid could go beyond `value`, so that an optimum there is no failure."""
-        return self.extend is None or (self.extend == "geometric" and value == 0)
+        is_end_of_scale = value == self.low or (self.extend == "geometric" and value == 0)
+        return self.extend is None or is_end_of_scale
 
     def beyond(self, values: Sequence[Any], end: Literal["low", "high"]) -> Any | None:
         """Return the next value beyond an end of `values`, None where there is none.

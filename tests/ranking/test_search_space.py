@@ -30,10 +30,13 @@ def test_a_grid_goes_on_by_its_own_step(axis: Axis, low: Any, high: Any) -> None
     assert {type(v) for v in (below, above)} <= {type(axis.values[0]), type(None)}
 
 
-def test_only_zero_and_kinds_end_by_nature() -> None:
-    axis = Axis((0.0, 1.0, 10.0), extend="geometric")
+def test_zero_the_lowest_that_makes_sense_and_kinds_end_by_nature() -> None:
+    axis = Axis((0.0, 1.0, 10.0), extend="geometric", high=10.0)
     assert axis.is_natural_end(0.0)
     assert not axis.is_natural_end(10.0)
+    layers = Axis((1, 2, 3), extend="linear", low=1)
+    assert layers.is_natural_end(1)
+    assert not layers.is_natural_end(2)
     assert Axis(("a", "b")).is_natural_end("b")
     assert not Axis((0.0, 1.0), extend="linear").is_natural_end(0.0)
 

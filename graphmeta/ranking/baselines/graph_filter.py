@@ -45,7 +45,7 @@ class GraphFilter(MatrixScorer):
         *,
         user_exponent: float = 0.5,
         item_exponent: float = 0.25,
-        max_factors: int = 256,
+        max_factors: int = 512,
         num_factors: int = 32,
         low_pass_weight: float = 1.0,
     ) -> None:
@@ -68,7 +68,7 @@ class GraphFilter(MatrixScorer):
             },
             score_time={
                 "low_pass_weight": Axis((0.0, 0.1, 0.316, 1.0, 3.16), extend="geometric"),
-                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=256),
+                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=512),
             },
         )
 
