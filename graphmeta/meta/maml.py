@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
 from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 
 FastWeights = dict[str, Tensor]
+InnerLoss = Literal["leave_one_out", "support"]
 # Views that adapt at once where no gradient is kept; more cost memory and gain no speed.
 VIEWS_AT_ONCE = 128
 
@@ -27,9 +28,12 @@ class MAML(nn.Module):
     weights. `L_u` is the leave-one-out loss: the softmax cross-entropy, over the whole
     catalogue, of each support item predicted from the user's *other* support items, mean
     over edges, with `CatalogueHead.inner_scores`. (The encoder has seen its support: the
-    plain support loss is near zero and adapting on it teaches nothing.) The step sizes
+    plain support loss is near zero and adapting on it teaches little.) The step sizes
     `alpha`, one per adapted parameter and step, are learnt. A user with fewer than two edges
     keeps the shared weights, as every user does with `inner_steps=0`.
+
+    With `inner_loss="support"` each item is predicted from all of the support, itself too:
+    plain fine-tuning, the step of transfer learning, which one edge is enough for.
 
     The shared weights are never changed by adaptation: fast weights are tensors of their
     own, one row per user, and go through the encoder by `torch.func.functional_call`.
@@ -39,6 +43,7 @@ class MAML(nn.Module):
         adapt: Patterns (as in `fnmatch`) of the parameter names to adapt.
         inner_steps: Gradient steps per user.
         inner_lr: Step size that training starts from.
+        inner_loss: What a step descends, see above.
         first_order: Treat the inner gradients as constants in the outer gradient.
         max_views: Support edges left out per user and step while training; None for all. Fewer
             are cheaper and noisier; a new user's edges are always all used.
@@ -56,6 +61,7 @@ class MAML(nn.Module):
         adapt: Sequence[str] = ("*",),
         inner_steps: int = 2,
         inner_lr: float = 0.1,
+        inner_loss: InnerLoss = "leave_one_out",
         first_order: bool = True,
         max_views: int | None = 3,
         is_batched: bool = True,
@@ -67,6 +73,8 @@ class MAML(nn.Module):
             raise ConfigError(f"max_views={max_views} must be at least 1, or None for all")
         if not inner_lr > 0:
             raise ConfigError(f"inner_lr={inner_lr} must be above 0")
+        if inner_loss not in get_args(InnerLoss):
+            raise ConfigError(f"inner_loss={inner_loss!r} must be one of {get_args(InnerLoss)}")
         names = [name for name, _ in encoder.named_parameters()]
         if not names:
             raise ConfigError(f"{type(encoder).__name__} has no parameters; nothing could adapt")
@@ -78,6 +86,7 @@ class MAML(nn.Module):
         self.encoder = encoder
         self.adapted_names = [n for n in names if any(fnmatchcase(n, p) for p in adapt)]
         self.inner_steps = inner_steps
+        self.inner_loss = inner_loss
         self.first_order = first_order
         self.max_views = max_views
         self.is_batched = is_batched
@@ -168,12 +177,14 @@ class MAML(nn.Module):
                 the row in the batch and the step.
         """
         k = episodes.support.item_index.size(1)
-        if self.inner_steps == 0 or k < 2:
+        fewest = 2 if self.inner_loss == "leave_one_out" else 1
+        if self.inner_steps == 0 or k < fewest:
             return self.shared_weights(len(episodes))
         if torch.is_grad_enabled():
             return self._adapted(episodes, head, generator, first_row=0)
         # Nothing ties users together once no outer gradient is wanted: memory stays flat.
-        size = max(1, VIEWS_AT_ONCE // k)
+        views_per_user = k if self.inner_loss == "leave_one_out" else 1
+        size = max(1, VIEWS_AT_ONCE // views_per_user)
         blocks = [
             self._adapted(episodes[start : start + size], head, generator, first_row=start)
             for start in range(0, len(episodes), size)
@@ -190,9 +201,10 @@ class MAML(nn.Module):
     ) -> FastWeights:
         fast = self.shared_weights(len(episodes))
         second_order = self.training and not self.first_order
-        views = episodes.leave_one_out(
-            max_views=self.max_views if self.training else None, generator=generator
-        )
+        held_out = None
+        if self.inner_loss == "leave_one_out":
+            max_views = self.max_views if self.training else None
+            held_out = episodes.leave_one_out(max_views=max_views, generator=generator)
         keeps_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             # A view of a parameter made without gradients is no node of the inner graph.
@@ -201,7 +213,10 @@ class MAML(nn.Module):
                 for n, w in fast.items()
             }
             for step in range(self.inner_steps):
-                loss = self._leave_one_out_loss(views, fast, head)
+                if held_out is None:
+                    loss = self._support_loss(episodes, fast, head)
+                else:
+                    loss = self._leave_one_out_loss(held_out, fast, head)
                 gradients = torch.autograd.grad(
                     loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
                 )
@@ -209,10 +224,20 @@ class MAML(nn.Module):
                 fast = self._descend(fast, gradients, step)
         return fast
 
+    def _support_loss(
+        self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead
+    ) -> Tensor:
+        """Return each user's loss on the items that the encoder sees; `[n_episodes]`."""
+        z = self.encode(episodes, fast, head.x_dict(episodes))
+        log_share = head.inner_scores(z, episodes).log_softmax(1)
+        support = episodes.support
+        each = log_share.gather(1, support.item_index.clamp(min=0)) * support.mask
+        return -each.sum(1) / support.size.clamp(min=1)
+
     def _leave_one_out_loss(
         self, held_out: LeaveOneOut, fast: FastWeights, head: CatalogueHead
     ) -> Tensor:
-        """Return each user's inner loss; `[n_episodes]`."""
+        """Return each user's loss on items hidden from the encoder in turn; `[n_episodes]`."""
         n = len(next(iter(fast.values())))
         v = len(held_out.views) // n
         repeated = {name: w.repeat_interleave(v, 0) for name, w in fast.items()}

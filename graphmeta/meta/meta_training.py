@@ -28,7 +28,7 @@ class MetaTrainer:
     the others: both stay good, and the inner loop is paid for only where it teaches.
 
     Args:
-        learner: Changed in place.
+        learner: Changed in place; on the device of the head.
         head: Changed in place.
         graph: The training graph.
         sampler: Samples that graph.
@@ -64,6 +64,7 @@ class MetaTrainer:
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
         self.losses: list[float] = []
+        self._device = head.bias.device
         self._k_min = 0 if "x" in graph["user"] else 1
         self._draws = SupportDraws(graph)
         self._generator = torch.Generator().manual_seed(seed)
@@ -104,11 +105,13 @@ class MetaTrainer:
         in_order = self._draws.is_timed and draw[1] < 0.5
         support, seen = self._draws.draw(users, k, in_order=in_order, generator=self._generator)
         episodes = self.sampler.sample(support, generator=self._generator, own_user=users)
+        episodes, seen = episodes.to(self._device), seen.to(self._device)
         if draw[2] < self.adapted_share:
             fast = self.learner.adapt(episodes, self.head, generator=self._generator)
         else:
             fast = self.learner.shared_weights(len(episodes))
-        return query_loss(self.learner.score(episodes, fast, self.head), support, seen)
+        scores = self.learner.score(episodes, fast, self.head)
+        return query_loss(scores, episodes.support, seen)
 
     def _support_size(self, draw: float) -> int:
         """Return k from a uniform draw: log-uniform from 1, or 0 every tenth time if allowed."""

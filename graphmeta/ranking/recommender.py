@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,14 +13,14 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
-from graphmeta.encoders.relation import RelationEncoder
+from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.meta.maml import MAML
 from graphmeta.meta.meta_training import MetaTrainer
+from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.tasks.episode_sampler import EpisodeSampler
-from graphmeta.tasks.relation_features import EDGE_DIM
 
 # Validation users scored after each epoch; enough to tell epochs apart.
 MAX_VALIDATION_USERS = 500
@@ -41,7 +40,7 @@ class ColdStartRecommender:
 
     Args:
         learner: Adapts an encoder; its encoder reads and returns `channels` wide features. By
-            default MAML over a three-layer `RelationEncoder` whose scales and shifts adapt.
+            default `relation_learner`: MAML over a `RelationEncoder`.
         channels: Width of the item embeddings.
         num_neighbors: Users drawn per support item, then items drawn per such user.
         epochs: Most passes over the training users.
@@ -50,10 +49,13 @@ class ColdStartRecommender:
         lr: Step size of the outer optimiser.
         k_max: Largest support drawn in training.
         adapted_share: Share of the training batches that train through adaptation.
+        device: Where `fit` puts the learner, and where it trains and scores. Subgraphs are
+            sampled on the CPU.
         seed: Draws weights, episodes and neighbours.
 
     Raises:
-        ConfigError: `learner` is an encoder that no learner wraps, or a number is out of range.
+        ConfigError: `learner` is an encoder that no learner wraps, `device` is not there, or a
+            number is out of range.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class ColdStartRecommender:
         lr: float = 1e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
+        device: torch.device | str = "cpu",
         seed: int = 0,
     ) -> None:
         if learner is not None and not isinstance(learner, MAML):
@@ -86,6 +89,7 @@ class ColdStartRecommender:
         self.lr = lr
         self.k_max = k_max
         self.adapted_share = adapted_share
+        self.device = _usable(device)
         self.seed = seed
         self.losses: list[float] = []
         self.validation_scores: list[float] = []
@@ -114,10 +118,13 @@ class ColdStartRecommender:
             DataError: No training user has two items, or the checkpoint does not fit.
             OutputError: The checkpoint cannot be written.
         """
-        with _weights_drawn_by(self.seed):
-            if self.learner is None:
-                self.learner = _default_learner(train, self.channels)
-            head = CatalogueHead(train, channels=self.channels, seed=self.seed)
+        if self.learner is None:
+            self.learner = relation_learner(
+                train.metadata(), channels=self.channels, seed=self.seed
+            )
+        self.learner.to(self.device)
+        with weights_drawn_by(self.seed):
+            head = CatalogueHead(train, channels=self.channels, seed=self.seed).to(self.device)
         self._head, self._item_ids = head, train["item"].id_map
         self._sampler = EpisodeSampler(train, num_neighbors=self.num_neighbors)
         trainer = MetaTrainer(
@@ -200,7 +207,7 @@ class ColdStartRecommender:
         Users of one call may share random draws; the same support and seed give the same scores.
 
         Shapes:
-            output: float32, `[n_users, n_items]`.
+            output: float32, `[n_users, n_items]`, on `device`.
 
         Raises:
             DataError: The recommender is not fitted, or a support item is unknown.
@@ -212,7 +219,7 @@ class ColdStartRecommender:
         for start in range(0, len(support), self.batch_size):
             block = support[slice(start, start + self.batch_size)]
             generator = torch.Generator().manual_seed(self.seed)
-            episodes = self._sampler.sample(block, generator=generator)
+            episodes = self._sampler.sample(block, generator=generator).to(self.device)
             if self.is_adapted(block.item_index.size(1)):
                 fast = self.learner.adapt(episodes, self._head)
             else:
@@ -241,7 +248,7 @@ class ColdStartRecommender:
         left = len(self._item_ids) - len(item)
         if not 1 <= k <= left:
             raise ConfigError(f"k={k} is outside 1..{left}, the items left to recommend; change k")
-        scores = self.score(Support(item.unsqueeze(0)))[0]
+        scores = self.score(Support(item.unsqueeze(0)))[0].cpu()
         scores[item] = -torch.inf
         best = scores.topk(k)
         ids = self._item_ids.to_ids(best.indices).tolist()
@@ -300,14 +307,11 @@ def _some(users: ColdUsers, seed: int) -> ColdUsers:
     return users.select(torch.randperm(len(users), generator=generator)[:MAX_VALIDATION_USERS])
 
 
-def _default_learner(train: HeteroData, channels: int) -> MAML:
-    encoder = RelationEncoder(train.metadata(), out_channels=channels, edge_dim=EDGE_DIM)
-    return MAML(encoder, adapt=("layers.*.scale.*", "layers.*.shift.*"), inner_steps=1)
-
-
-@contextmanager
-def _weights_drawn_by(seed: int) -> Iterator[None]:
-    """Let modules draw their first weights from `seed`; the caller's generator is untouched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.random.set_rng_state(torch.Generator().manual_seed(seed).get_state())
-        yield
+def _usable(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for CUDA.
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device={str(device)!r} cannot be used ({reason}); use device='cpu'"
+        ) from error

@@ -51,6 +51,16 @@ class EpisodeBatch:
             self.own_user[rows],
         )
 
+    def to(self, device: torch.device | str) -> EpisodeBatch:
+        """Return a copy on `device`."""
+        return EpisodeBatch(
+            self.support.to(device),
+            {t: x.to(device) for t, x in self.node_index_dict.items()},
+            {t: x.to(device) for t, x in self.edge_index_dict.items()},
+            {t: x.to(device) for t, x in self.edge_attr_dict.items()},
+            self.own_user.to(device),
+        )
+
     def leave_one_out(
         self, *, max_views: int | None = None, generator: torch.Generator | None = None
     ) -> LeaveOneOut:
@@ -95,7 +105,8 @@ class EpisodeBatch:
         mask = self.support.mask
         if generator is None or v == mask.size(1):
             return torch.arange(v, device=mask.device).expand(len(mask), v)
-        key = torch.rand(mask.shape, generator=generator).masked_fill(~mask, 2.0)
+        key = torch.rand(mask.shape, generator=generator, device=generator.device)
+        key = key.to(mask.device).masked_fill(~mask, 2.0)
         return key.argsort(1)[:, :v]
 
 

@@ -108,6 +108,32 @@ def test_one_step_is_the_hand_written_leave_one_out_step(
             torch.testing.assert_close(fast[parameter_name][row], wanted, atol=1e-5, rtol=1e-4)
 
 
+def test_a_plain_step_descends_the_loss_on_all_of_the_support(
+    episodes: EpisodeBatch, head: CatalogueHead
+) -> None:
+    encoder = encoder_of("sage")
+    learner = MAML(encoder, inner_steps=1, inner_lr=0.5, inner_loss="support")
+    fast = learner.adapt(episodes, head)
+    x_dict = head.x_dict(episodes)
+    for row, shown in ((0, [0, 1, 2]), (1, [3, 4]), (2, [5])):
+        edges = {e: padded[row, :, :] for e, padded in episodes.edge_index_dict.items()}
+        z = encoder({t: x[row] for t, x in x_dict.items()}, edges)["user"][0]
+        product = head.curve(torch.tensor([len(shown)]))["product"]
+        prior = head.vote.popularity(torch.tensor([-1])).log()
+        scores = (product * (head.table.output @ z) / CHANNELS**0.5 + prior)[0]
+        loss = -scores.log_softmax(0)[shown].mean()
+        parameters = dict(encoder.named_parameters())
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        assert any(g is not None and bool(g.abs().max() > 1e-4) for g in gradients)
+        for (parameter_name, p), g in zip(parameters.items(), gradients, strict=True):
+            wanted = p if g is None else p - 0.5 * g
+            torch.testing.assert_close(fast[parameter_name][row], wanted, atol=1e-5, rtol=1e-4)
+    # Nobody adapts on nothing.
+    assert all(
+        torch.equal(w[3], p) for w, p in zip(fast.values(), encoder.parameters(), strict=True)
+    )
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_batched_equals_one_by_one(name: str, episodes: EpisodeBatch, head: CatalogueHead) -> None:
     encoder = encoder_of(name)
@@ -275,6 +301,8 @@ def test_bad_input(episodes: EpisodeBatch, head: CatalogueHead) -> None:
         MAML(encoder, inner_steps=-1)
     with pytest.raises(ConfigError, match="inner_lr=0"):
         MAML(encoder, inner_lr=0)
+    with pytest.raises(ConfigError, match="inner_loss='loo' must be one of"):
+        MAML(encoder, inner_loss="loo")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no parameters"):
         MAML(Stacked())
     broken = CatalogueHead.__new__(CatalogueHead)

@@ -127,6 +127,21 @@ def test_bad_input(model: ColdStartRecommender) -> None:
         ColdStartRecommender(model.learner).recommend([])
     with pytest.raises(ConfigError, match=r"epochs=-1 must be 0 or more"):
         ColdStartRecommender(epochs=-1)
+    with pytest.raises(ConfigError, match=r"device='nowhere' cannot be used .*; use device='cpu'"):
+        ColdStartRecommender(device="nowhere")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_and_scores_as_the_cpu_does(split: ColdSplit) -> None:
+    options: dict[str, Any] = {"epochs": 1, "adapted_share": 1.0}
+    scores = []
+    for device in ("cpu", "cuda"):
+        model = small(device=device, **options).fit(split.train, split.validation)
+        found = model.adapted().score(split.test.support(3))
+        assert found.device.type == device
+        assert len(model.recommend(split.train["item"].id_map.ids[:3].tolist(), k=5)) == 5
+        scores.append(found.cpu())
+    torch.testing.assert_close(scores[0], scores[1], atol=1e-2, rtol=1e-2)
 
 
 def test_an_encoder_that_does_not_fit_is_told_why() -> None:
