@@ -16,9 +16,10 @@ SHOWN = "ndcg@10"
 def contrasts(per_user: pd.DataFrame, methods: Sequence[Method]) -> list[dict[str, Any]]:
     """Return paired comparisons of the adapted encoder, one entry per comparison and k.
 
-    The first is with the same encoder unadapted. The second is, at each k, with the baseline
-    that is best at that k *on these very users*, the hardest choice. Each is there where the
-    run has the methods. The p-values are Holm-corrected over the support sizes.
+    It is compared with the same encoder unadapted, with plain fine-tuning, with popularity, and
+    at each k with the baseline that is best at that k *on these very users*, the hardest choice.
+    Each is there where the run has the methods. The p-values are Holm-corrected over the
+    support sizes.
 
     Args:
         per_user: Columns seed, method, user, k and the metrics.
@@ -33,9 +34,9 @@ def contrasts(per_user: pd.DataFrame, methods: Sequence[Method]) -> list[dict[st
         return []
     rows = []
     sizes = sorted(per_user["k"].unique())
-    if "unadapted" in names:
-        against = dict.fromkeys(sizes, "unadapted")
-        rows += _compared(per_user, against, "adapted - unadapted")
+    for other in ("unadapted", "fine-tuned", "popularity"):
+        if other in names:
+            rows += _compared(per_user, dict.fromkeys(sizes, other), f"adapted - {other}")
     baselines = [method.name for method in methods if method.is_baseline]
     if baselines:
         best = best_of(per_user, baselines)

@@ -10,15 +10,22 @@ from graphmeta.ranking import ColdStartRecommender
 
 
 def build_recommender(
-    settings: ColdStartSettings, train: HeteroData, *, seed: int
+    settings: ColdStartSettings, train: HeteroData, *, seed: int, is_meta: bool = True
 ) -> ColdStartRecommender:
     """Return an untrained recommender whose weights start from `seed`.
+
+    Args:
+        settings: The run's settings.
+        train: The training graph.
+        seed: Draws weights and episodes.
+        is_meta: Train through adaptation; otherwise the encoder is trained without inner steps.
 
     Raises:
         ConfigError: A setting does not fit the encoder.
     """
+    steps = settings.inner_steps if is_meta else 0
     learner = relation_learner(
-        train.metadata(), channels=settings.channels, inner_steps=settings.inner_steps, seed=seed
+        train.metadata(), channels=settings.channels, inner_steps=steps, seed=seed
     )
     return ColdStartRecommender(
         learner,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.cell import plain_rows
+from graphmeta.experiments.fine_tuned import FineTuned
 from graphmeta.experiments.seed_run import SeedRun
 from graphmeta.ranking import Scorer, baselines
 from graphmeta.ranking.tuning import Axis, SearchSpace, tune
@@ -20,7 +21,8 @@ class Prepared:
 
     Args:
         scorer: The fitted method.
-        tuning: One entry per support size with the chosen values; empty where nothing is tuned.
+        tuning: One entry per support size with what validation users chose; empty where they
+            chose nothing.
         losses: Training loss of each epoch; empty where nothing is trained by epochs.
     """
 
@@ -61,18 +63,21 @@ def _baseline(name: str, kind: type[Tunable], *, is_personalised: bool = True) -
     """Return a baseline that is tuned for each support size on its own."""
 
     def prepare(run: SeedRun) -> Prepared:
-        space = kind.search_space()
-        tuned = tune(
-            small_space(space) if run.settings.quick else space,
-            run.train,
-            run.validation,
-            k=run.k,
-            max_users=run.settings.tuning_users,
-            seed=run.seed,
-        )
-        return Prepared(tuned, plain_rows(tuned.report))
+        return _tuned(kind.search_space(), run)
 
     return Method(name, prepare, is_personalised=is_personalised)
+
+
+def _tuned(space: SearchSpace, run: SeedRun, *, losses: Sequence[float] = ()) -> Prepared:
+    tuned = tune(
+        small_space(space) if run.settings.quick else space,
+        run.train,
+        run.validation,
+        k=run.k,
+        max_users=run.settings.tuning_users,
+        seed=run.seed,
+    )
+    return Prepared(tuned, plain_rows(tuned.report), list(losses))
 
 
 def small_space(space: SearchSpace) -> SearchSpace:
@@ -89,12 +94,22 @@ def small_space(space: SearchSpace) -> SearchSpace:
     )
 
 
+def _fine_tuned(run: SeedRun) -> Prepared:
+    general = run.general
+    return _tuned(FineTuned.search_space(general), run, losses=general.losses)
+
+
 def _unadapted(run: SeedRun) -> Prepared:
     return Prepared(run.recommender.unadapted(), losses=list(run.recommender.losses))
 
 
 def _adapted(run: SeedRun) -> Prepared:
-    return Prepared(run.recommender.adapted(), losses=list(run.recommender.losses))
+    gate = [
+        {"k": k, "is_worth_adapting": run.recommender.is_adapted(k)}
+        for k in run.k
+        if run.recommender.gate and k > 1
+    ]
+    return Prepared(run.recommender.adapted(), gate, list(run.recommender.losses))
 
 
 METHODS: tuple[Method, ...] = (
@@ -110,6 +125,7 @@ METHODS: tuple[Method, ...] = (
     _baseline("light-gcn", baselines.LightGCN),
     _baseline("rm1", baselines.RM1),
     _baseline("few-shot-linear", baselines.FewShotLinear),
+    Method("fine-tuned", _fine_tuned, is_baseline=False, training="general"),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.
     Method("unadapted", _unadapted, is_baseline=False, training="meta"),
     Method("adapted", _adapted, is_baseline=False, training="meta"),

@@ -18,6 +18,7 @@ from graphmeta.experiments.methods import Method
 from graphmeta.experiments.pooled import (
     catalogue_table,
     edge_notes,
+    gate_notes,
     pooled_per_user,
     pooled_rankings,
     summary_table,
@@ -78,7 +79,12 @@ def write_outcome(
         "seeds": list(data.settings.seeds or ()),
         "methods": [method.name for method in methods],
         "n_users": len(per_user.drop_duplicates(["seed", "user"])),
-        "notes": [*data.notices, *edge_notes(tuning), *(f"collapsed: {f}" for f in findings)],
+        "notes": [
+            *data.notices,
+            *edge_notes(tuning),
+            *gate_notes(tuning),
+            *(f"collapsed: {finding}" for finding in findings),
+        ],
         "summary": summary.to_dict(orient="records"),
         "catalogue": catalogue_table(cells).to_dict(orient="records"),
         "contrasts": contrasts(per_user, methods),

@@ -74,3 +74,18 @@ def edge_notes(tuning: Sequence[dict[str, Any]]) -> list[str]:
         f"{method}: the best {axes} is at the edge of its grid ({', '.join(where)})"
         for (method, axes), where in places.items()
     ]
+
+
+def gate_notes(tuning: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line that says where adapting did not pay, none where it always did."""
+    places: dict[int, list[str]] = {}
+    for row in tuning:
+        if row.get("is_worth_adapting") is False:
+            places.setdefault(row["k"], []).append(str(row["seed"]))
+    if not places:
+        return []
+    where = "; ".join(f"k={k}: split seeds {', '.join(seeds)}" for k, seeds in places.items())
+    return [
+        "the gate falls back to the unadapted encoder where adapting gained nothing on "
+        f"validation users ({where})"
+    ]

@@ -56,9 +56,22 @@ class SeedRun:
         Raises:
             GraphMetaError: Training fails.
         """
-        return build_recommender(self.settings, self.train, seed=self.seed).fit(
+        return self._trained(f"seed-{self.seed}", is_meta=True)
+
+    @cached_property
+    def general(self) -> ColdStartRecommender:
+        """The recommender trained without adaptation, as transfer learning would have it.
+
+        Raises:
+            GraphMetaError: Training fails.
+        """
+        return self._trained(f"seed-{self.seed}-general", is_meta=False)
+
+    def _trained(self, name: str, *, is_meta: bool) -> ColdStartRecommender:
+        untrained = build_recommender(self.settings, self.train, seed=self.seed, is_meta=is_meta)
+        return untrained.fit(
             self.train,
             self.validation,
-            checkpoint=self.checkpoints / f"seed-{self.seed}.safetensors",
+            checkpoint=self.checkpoints / f"{name}.safetensors",
             on_epoch=self.on_epoch,
         )

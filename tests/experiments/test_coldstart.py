@@ -72,9 +72,12 @@ def test_metrics(finished: Path) -> None:
     assert (summary["mean"] <= summary["upper"]).all()
     assert {row["name"] for row in metrics["contrasts"]} == {
         "adapted - unadapted",
+        "adapted - popularity",
         "adapted - best baseline",
     }
-    assert {row["method"] for row in metrics["tuning"]} == {"popularity", "item-knn"}
+    by_method = {row["method"]: set(row) for row in metrics["tuning"]}
+    assert set(by_method) == {"popularity", "item-knn", "adapted"}
+    assert by_method["adapted"] == {"seed", "method", "k", "is_worth_adapting"}
     assert [len(row["loss"]) for row in metrics["losses"]] == [2, 2]
     assert set(metrics["catalogue"][0]) >= {"coverage@10", "gini@10", "novelty@10"}
 

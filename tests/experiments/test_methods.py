@@ -31,10 +31,10 @@ def seed_run(split: ColdSplit, folder: Path) -> SeedRun:
 def test_order_and_choice() -> None:
     names = [method.name for method in METHODS]
     assert names[:2] == ["random", "popularity"]
-    assert names[-2:] == ["unadapted", "adapted"]
+    assert names[-3:] == ["fine-tuned", "unadapted", "adapted"]
     assert choose_methods(None) == METHODS
     assert [m.name for m in choose_methods(["adapted", "popularity"])] == ["popularity", "adapted"]
-    assert [m.name for m in METHODS if not m.is_baseline] == ["unadapted", "adapted"]
+    assert [m.name for m in METHODS if not m.is_baseline] == names[-3:]
 
 
 def test_unknown_name_suggests_the_nearest() -> None:

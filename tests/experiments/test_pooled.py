@@ -11,6 +11,7 @@ from graphmeta.experiments.pooled import (
     METRICS,
     catalogue_table,
     edge_notes,
+    gate_notes,
     pooled_per_user,
     summary_table,
     tuning_table,
@@ -56,6 +57,18 @@ def test_edges_are_told() -> None:
     assert tuning[0] == {"seed": 0, "method": "m", "k": 1, "power": 2.0, "at_edge": ""}
     assert edge_notes(tuning) == [
         "m: the best power is at the edge of its grid (k=1 seed 1, k=1 seed 2)"
+    ]
+
+
+def test_the_gates_choices_are_told() -> None:
+    def chose(seed: int, k: int, is_worth_adapting: bool) -> dict[str, object]:
+        return {"seed": seed, "method": "adapted", "k": k, "is_worth_adapting": is_worth_adapting}
+
+    assert gate_notes([chose(0, 3, True), {"seed": 0, "method": "ease", "k": 3}]) == []
+    notes = gate_notes([chose(s, k, s == 1 or k == 5) for s in (0, 1, 2) for k in (3, 5)])
+    assert notes == [
+        "the gate falls back to the unadapted encoder where adapting gained nothing on "
+        "validation users (k=3: split seeds 0, 2)"
     ]
 
 
