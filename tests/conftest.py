@@ -2,9 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import from_frame, planted_interactions
+# Where signatures give shapes, beartype checks them on every call of the tests. (Elsewhere it
+# would only refuse annotations that it does not know.)
+SHAPED = ["encoders", "meta.query_loss", "ranking.metrics", "ranking.top_k"]
+with install_import_hook([f"graphmeta.{name}" for name in SHAPED], "beartype.beartype"):
+    from graphmeta.data import from_frame, planted_interactions
 
 
 @pytest.fixture(scope="session")

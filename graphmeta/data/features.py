@@ -57,7 +57,7 @@ def feature_matrix(
             raise DataError(f"no column {column!r} among {present}")
     if not (numeric or categorical or multi_hot):
         raise DataError("no feature column was named; give numeric, categorical or multi_hot")
-    blocks: list[np.ndarray[Any, Any]] = []
+    blocks: list[np.ndarray[Any, np.dtype[Any]]] = []
     names: list[str] = []
     for column in numeric:
         blocks.append(_standardised(frame[column], column))
@@ -71,7 +71,10 @@ def feature_matrix(
 
 
 def aligned_features(
-    features: FeatureMatrix | np.ndarray[Any, Any] | Tensor | None, ids: IdMap, *, name: str
+    features: FeatureMatrix | np.ndarray[Any, np.dtype[Any]] | Tensor | None,
+    ids: IdMap,
+    *,
+    name: str,
 ) -> Tensor | None:
     """Return features in the row order of `ids`; nodes without a row get zeros.
 
@@ -106,7 +109,7 @@ def aligned_features(
     return x.float()
 
 
-def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
     try:
         values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
@@ -122,7 +125,7 @@ def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
 
 def _indicators(
     column: pd.Series[Any], separator: str | None
-) -> tuple[np.ndarray[Any, Any], list[str]]:
+) -> tuple[np.ndarray[Any, np.dtype[Any]], list[str]]:
     text = column.astype("string").reset_index(drop=True)
     if separator is not None:
         text = text.str.split(separator, regex=False).explode()

@@ -46,7 +46,7 @@ class IdMap:
         return f"IdMap({len(self)} ids)"
 
     @property
-    def ids(self) -> np.ndarray[Any, Any]:
+    def ids(self) -> np.ndarray[Any, np.dtype[Any]]:
         """External ids, row number by row number."""
         return np.asarray(self._ids.to_numpy())
 
@@ -79,7 +79,7 @@ class IdMap:
             )
         return index
 
-    def to_ids(self, index: Tensor) -> np.ndarray[Any, Any]:
+    def to_ids(self, index: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
         """Return external ids of row numbers, in the shape of `index`."""
         return np.asarray(self._ids.to_numpy()[index.detach().cpu().numpy()])
 

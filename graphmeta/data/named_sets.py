@@ -22,6 +22,36 @@ DATA_ROOT_VARIABLE = "GRAPHMETA_DATA_ROOT"
 
 
 @dataclass(frozen=True)
+class FeatureColumns:
+    """Columns of a node table that serve as features.
+
+    Args:
+        numeric: Columns of numbers.
+        categorical: Columns of one category each.
+        multi_hot: Columns of tokens joined by `|`.
+    """
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    multi_hot: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All columns."""
+        return [*self.numeric, *self.categorical, *self.multi_hot]
+
+    def matrix(self, frame: pd.DataFrame, *, id: str) -> FeatureMatrix:
+        """Return the encoded features of a table with one node a row."""
+        return feature_matrix(
+            frame,
+            id=id,
+            numeric=self.numeric,
+            categorical=self.categorical,
+            multi_hot=self.multi_hot,
+        )
+
+
+@dataclass(frozen=True)
 class NamedSet:
     """How a named set is obtained and which of its columns mean what.
 
@@ -30,27 +60,29 @@ class NamedSet:
         how: `package`, `local` or `pyg`.
         rating: Column of ratings, if any.
         time: Column of times or of an order in time, if any.
-        numeric: Numeric item columns that serve as features.
-        categorical: Categorical item columns that serve as features.
-        multi_hot: Item columns of tokens joined by `|` that serve as features.
+        item: Columns of the item table that serve as features, if any.
+        user: Columns of the user table that serve as features, if any.
     """
 
     name: str
     how: str = "local"
     rating: str | None = None
     time: str | None = None
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    multi_hot: tuple[str, ...] = ()
+    item: FeatureColumns | None = None
+    user: FeatureColumns | None = None
 
 
+_GENRES = FeatureColumns(multi_hot=("genres",))
+_ATTRIBUTES = FeatureColumns(multi_hot=("attributes",))
 _SETS = (
-    NamedSet(DEFAULT, "package", "rating", "timestamp", multi_hot=("genres",)),
+    NamedSet(DEFAULT, "package", "rating", "timestamp", item=_GENRES),
     # `order` is an order in time in the two Amazon sets; in ml-1m it is the file's row order.
-    NamedSet("amazon-beauty", time="order", multi_hot=("attributes",)),
+    NamedSet("amazon-beauty", time="order", item=_ATTRIBUTES),
     NamedSet("amazon-book-kgat"),
-    NamedSet("amazon-toys", time="order", multi_hot=("attributes",)),
-    NamedSet("ciao", rating="rating", time="timestamp", categorical=("category",)),
+    NamedSet("amazon-toys", time="order", item=_ATTRIBUTES),
+    NamedSet(
+        "ciao", rating="rating", time="timestamp", item=FeatureColumns(categorical=("category",))
+    ),
     NamedSet("citeulike-a"),
     NamedSet("douban-book-metahin", rating="rating"),
     NamedSet("filmtrust", rating="rating"),
@@ -58,10 +90,26 @@ _SETS = (
     NamedSet("gowalla"),
     NamedSet("jester-1", rating="rating"),
     NamedSet("lastfm-hetrec", rating="rating"),
-    NamedSet("ml-100k", rating="rating", time="timestamp", multi_hot=("genres",)),
-    NamedSet("ml-1m", rating="rating", multi_hot=("genres",)),
-    NamedSet("ml-latest-small", rating="rating", time="timestamp", multi_hot=("genres",)),
-    NamedSet("yelp-herec", rating="rating", categorical=("city",), multi_hot=("categories",)),
+    NamedSet(
+        "ml-100k",
+        rating="rating",
+        time="timestamp",
+        item=_GENRES,
+        user=FeatureColumns(numeric=("age",), categorical=("gender", "occupation")),
+    ),
+    NamedSet(
+        "ml-1m",
+        rating="rating",
+        item=_GENRES,
+        # Ages are codes of seven groups, occupations codes of 21.
+        user=FeatureColumns(categorical=("gender", "age", "occupation")),
+    ),
+    NamedSet("ml-latest-small", rating="rating", time="timestamp", item=_GENRES),
+    NamedSet(
+        "yelp-herec",
+        rating="rating",
+        item=FeatureColumns(categorical=("city",), multi_hot=("categories",)),
+    ),
     NamedSet("pyg:MovieLens100K", "pyg"),
     NamedSet("pyg:MovieLens1M", "pyg"),
     NamedSet("pyg:AmazonBook", "pyg"),
@@ -80,6 +128,7 @@ def load_named(
     data_root: str | Path | None = None,
     min_rating: float | None = None,
     item_features: bool = True,
+    user_features: bool = True,
 ) -> HeteroData:
     """Load a named data set as a bipartite graph.
 
@@ -89,6 +138,7 @@ def load_named(
             Without it, the environment variable `GRAPHMETA_DATA_ROOT` is used.
         min_rating: Lowest rating that counts as an interaction.
         item_features: Attach the item features that the set has.
+        user_features: Attach the user features that the set has.
 
     Raises:
         DataNotFoundError: The name is unknown (the nearest is suggested), or the folder or a
@@ -102,6 +152,7 @@ def load_named(
         raise DataNotFoundError(f"no data set named {name!r}; {hint}")
     entry = _BY_NAME[name]
     items: pd.DataFrame | None
+    users: pd.DataFrame | None = None
     if entry.how == "package":
         frame, items = _movielens_small()
     else:
@@ -110,8 +161,9 @@ def load_named(
             if min_rating is not None:
                 raise ConfigError(f"min_rating is not offered for {name!r}; leave it out")
             return from_pyg(_pyg_dataset(name, root))
-        frame, items = _local(entry, root)
-    features = _features(entry, items) if item_features else None
+        frame = _local_interactions(entry, root)
+        items = _local_nodes(entry, entry.item, root, "item") if item_features else None
+        users = _local_nodes(entry, entry.user, root, "user") if user_features else None
     if entry.name == "globo-news":
         frame = frame.assign(timestamp=frame["timestamp"] / 1000)  # Milliseconds in the source.
     return from_frame(
@@ -119,7 +171,8 @@ def load_named(
         rating=entry.rating,
         time=entry.time,
         min_rating=min_rating,
-        item_features=features,
+        item_features=_features(entry.item, items, "item") if item_features else None,
+        user_features=_features(entry.user, users, "user"),
     )
 
 
@@ -133,27 +186,26 @@ def _root(entry: NamedSet, data_root: str | Path | None) -> Path:
     return Path(chosen)
 
 
-def _local(entry: NamedSet, root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def _local_interactions(entry: NamedSet, root: Path) -> pd.DataFrame:
     folder = root / entry.name
     if not folder.is_dir():
         raise DataNotFoundError(f"no folder {folder}; see datasets/{entry.name}.md for its source")
     columns = ["user", "item", *(c for c in (entry.rating, entry.time) if c is not None)]
-    frame = read_file(folder / "interactions.parquet", columns=columns)
-    useful = [*entry.numeric, *entry.categorical, *entry.multi_hot]
-    items = read_file(folder / "items.parquet", columns=["item", *useful]) if useful else None
-    return frame, items
+    return read_file(folder / "interactions.parquet", columns=columns)
 
 
-def _features(entry: NamedSet, items: pd.DataFrame | None) -> FeatureMatrix | None:
-    if items is None:
+def _local_nodes(
+    entry: NamedSet, columns: FeatureColumns | None, root: Path, node: str
+) -> pd.DataFrame | None:
+    if columns is None:
         return None
-    return feature_matrix(
-        items,
-        id="item",
-        numeric=entry.numeric,
-        categorical=entry.categorical,
-        multi_hot=entry.multi_hot,
-    )
+    return read_file(root / entry.name / f"{node}s.parquet", columns=[node, *columns.names])
+
+
+def _features(
+    columns: FeatureColumns | None, table: pd.DataFrame | None, node: str
+) -> FeatureMatrix | None:
+    return None if columns is None or table is None else columns.matrix(table, id=node)
 
 
 def _movielens_small() -> tuple[pd.DataFrame, pd.DataFrame]:

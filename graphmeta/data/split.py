@@ -14,7 +14,7 @@ from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError, DataError
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 TEST_SHARE = 0.1
 HELD_OUT_SHARE = 0.2
 

@@ -16,7 +16,7 @@ from graphmeta.data.features import FeatureMatrix, aligned_features
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError, DataError
 
-Features = FeatureMatrix | np.ndarray[Any, Any] | torch.Tensor
+Features = FeatureMatrix | np.ndarray[Any, np.dtype[Any]] | torch.Tensor
 
 
 def from_frame(
@@ -89,8 +89,8 @@ def require_columns(present: Iterable[Any], wanted: Iterable[str]) -> None:
 
 
 def _rated(
-    frame: pd.DataFrame, ratings: np.ndarray[Any, Any], min_rating: float
-) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    frame: pd.DataFrame, ratings: np.ndarray[Any, np.dtype[Any]], min_rating: float
+) -> tuple[pd.DataFrame, np.ndarray[Any, np.dtype[Any]]]:
     keep = ratings >= min_rating
     if not keep.any():
         raise DataError(
@@ -100,7 +100,9 @@ def _rated(
     return frame[keep], ratings[keep]
 
 
-def _numbered(column: pd.Series[Any], name: str, kind: str) -> tuple[np.ndarray[Any, Any], IdMap]:
+def _numbered(
+    column: pd.Series[Any], name: str, kind: str
+) -> tuple[np.ndarray[Any, np.dtype[Any]], IdMap]:
     missing = column.isna().to_numpy()
     if missing.any():
         raise DataError(
@@ -125,7 +127,7 @@ def _numbered(column: pd.Series[Any], name: str, kind: str) -> tuple[np.ndarray[
     return codes.astype(np.int64), IdMap(ids)
 
 
-def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, Any]:
+def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, np.dtype[Any]]:
     try:
         values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
@@ -142,11 +144,11 @@ def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, An
     return values.copy()  # pandas may hand out a read-only view, which torch cannot wrap.
 
 
-def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
     return _numbers(column, name, "rating").astype(np.float32)
 
 
-def _time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, Any]:
+def _time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         zone_free = column.dt.tz_convert(None) if column.dt.tz is not None else column
         column = (zone_free - pd.Timestamp(0)) / pd.Timedelta(seconds=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -44,33 +45,33 @@ class CatalogueHead(nn.Module):
         out: dict[str, Tensor] = self.table(episodes)
         return out
 
-    def inner_scores(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
+    def inner_scores(
+        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n n_items"]:
         """Return the scores that the inner loop learns from: product, prior and bias.
 
         The vote does not depend on the encoder's weights but for the taste term, and is the
         dear part: the inner loop does without.
-
-        Shapes:
-            z: float32, `[n_episodes, c]`.
-            output: float32, `[n_episodes, n_items]`.
         """
-        size = episodes.support.size
         prior = self.vote.popularity(episodes.own_user).log()
-        return self._product(z, size, self.curve(size)) + prior + self.bias
+        return self._product(z, episodes, self.curve(episodes.support.size)) + prior + self.bias
 
-    def forward(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
-        """Return every item's score; float32, `[n_episodes, n_items]`."""
+    def forward(
+        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n n_items"]:
+        """Return every item's score for the n episodes' users."""
         size = episodes.support.size
         at = self.curve(size)
         vote, prior = self.vote(z, episodes, self.table.embedding)
         is_shown = (size > 0).unsqueeze(1)
         mixed = at["vote"] * vote + at["prior"] * prior + self.bias
-        return torch.where(is_shown, mixed, prior) + self._product(z, size, at)
+        return torch.where(is_shown, mixed, prior) + self._product(z, episodes, at)
 
-    def _product(self, z: Tensor, size: Tensor, at: dict[str, Tensor]) -> Tensor:
-        weight = torch.where((size > 0).unsqueeze(1), at["product"], self.feature_weight)
-        if self.table.user_x is None:
-            weight = weight * (size > 0).unsqueeze(1)
+    def _product(self, z: Tensor, episodes: EpisodeBatch, at: dict[str, Tensor]) -> Tensor:
+        is_shown = (episodes.support.size > 0).unsqueeze(1)
+        weight = torch.where(is_shown, at["product"], self.feature_weight)
+        if self.table.user_x is None or episodes.support.user_x is None:
+            weight = weight * is_shown
         return weight * self.table.score(z)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:

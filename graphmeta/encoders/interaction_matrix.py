@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -40,17 +41,17 @@ class InteractionMatrix(nn.Module):
     item_column: Tensor
     ones: Tensor
 
-    def to_users(self, x: Tensor) -> Tensor:
-        """Return `x R^T`; float32, `[n, n_items]` to `[n, n_users]`."""
+    def to_users(self, x: Float[Tensor, "n n_items"]) -> Float[Tensor, "n n_users"]:
+        """Return `x R^T`."""
         return _product(*self._both(), x)
 
-    def to_items(self, x: Tensor) -> Tensor:
-        """Return `x R`; float32, `[n, n_users]` to `[n, n_items]`."""
+    def to_items(self, x: Float[Tensor, "n n_users"]) -> Float[Tensor, "n n_items"]:
+        """Return `x R`."""
         matrix, transposed = self._both()
         return _product(transposed, matrix, x)
 
-    def rows(self, user: Tensor) -> Tensor:
-        """Return the rows of some users, zero for -1; float32, `[n, n_items]`."""
+    def rows(self, user: Int[Tensor, " n"]) -> Float[Tensor, "n n_items"]:
+        """Return the rows of some users, zero for -1."""
         known = user >= 0
         pointer, column = self.user_pointer, self.user_column
         start = pointer[user.clamp(min=0)]

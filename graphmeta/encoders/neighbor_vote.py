@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as fn
 from torch_geometric.data import HeteroData
@@ -49,14 +50,14 @@ class NeighborVote(nn.Module):
     item_degree: Tensor
 
     def forward(
-        self, z: Tensor, episodes: EpisodeBatch, embedding: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the logarithms of the vote and of the popularity.
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        embedding: Float[Tensor, "n_items c"],
+    ) -> tuple[Float[Tensor, "n n_items"], Float[Tensor, "#n n_items"]]:
+        """Return the logarithms of the vote and of the popularity, whose exponentials sum to 1.
 
-        Shapes:
-            z: float32, `[n_episodes, c]`.
-            embedding: float32, `[n_items, c]`.
-            output: float32, `[n_episodes, n_items]` each; their exponentials sum to 1 by row.
+        The popularity has one row where all n users are new.
         """
         at = self.curve(episodes.support.size)
         attention = self.attention(z, episodes, embedding)
@@ -67,8 +68,13 @@ class NeighborVote(nn.Module):
         share = at["prior"].sigmoid().where(has_voter, torch.ones(()))
         return ((1 - share) * vote + share * popularity).log(), popularity.log()
 
-    def attention(self, z: Tensor, episodes: EpisodeBatch, embedding: Tensor) -> Tensor:
-        """Return the weight of every training user's vote; float32, `[n_episodes, n_users]`."""
+    def attention(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        embedding: Float[Tensor, "n_items c"],
+    ) -> Float[Tensor, "n n_users"]:
+        """Return the weight of every training user's vote."""
         at = self.curve(episodes.support.size)
         log_degree = self.item_degree.log1p()
         rarity = torch.exp(-at["rarity"] * (log_degree - log_degree.mean()))
@@ -84,17 +90,15 @@ class NeighborVote(nn.Module):
         )
         return logit.masked_fill(overlap <= 0, -1e9).softmax(1) * (overlap > 0)
 
-    def tastes(self, embedding: Tensor) -> Tensor:
-        """Return the mean embedding of every training user's items; `[n_users, c]`."""
+    def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_users c"]:
+        """Return the mean embedding of every training user's items."""
         total = self.interactions.to_users(embedding.T.contiguous()).T
         return total / self.user_degree.clamp(min=1).unsqueeze(1)
 
-    def popularity(self, own_user: Tensor) -> Tensor:
+    def popularity(self, own_user: Int[Tensor, " n"]) -> Float[Tensor, "#n n_items"]:
         """Return each item's share of the interactions of all users but one's own, plus one.
 
-        Shapes:
-            own_user: int64, `[n_episodes]`, -1 for a new user.
-            output: float32, `[n_episodes, n_items]`, or `[1, n_items]` where all are new.
+        A new user is -1; where all are new there is one row.
         """
         if bool((own_user < 0).all()):
             count = self.item_degree.unsqueeze(0) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 # Few-shot optima move with log k; beyond the last knot a curve stays flat.
@@ -30,13 +31,8 @@ class SupportSizeCurve(nn.Module):
 
     knots: Tensor
 
-    def forward(self, size: Tensor) -> dict[str, Tensor]:
-        """Return each curve at the given support sizes.
-
-        Shapes:
-            size: int64, `[n_users]`.
-            output: float32, `[n_users, 1]` for each name.
-        """
+    def forward(self, size: Int[Tensor, " n"]) -> dict[str, Float[Tensor, "n 1"]]:
+        """Return each curve at the given support sizes."""
         at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=float(self.knots[-1]))
         right = torch.searchsorted(self.knots, at).clamp(1, len(KNOTS) - 1)
         left = right - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from graphmeta.data.cold_users import Support
@@ -14,7 +15,13 @@ from graphmeta.errors import ConfigError
 POWER = 0.7
 
 
-def query_loss(scores: Tensor, support: Support, seen: Tensor, *, power: float = POWER) -> Tensor:
+def query_loss(
+    scores: Float[Tensor, "n_users n_items"],
+    support: Support,
+    seen: Float[Tensor, "n_users n_items"],
+    *,
+    power: float = POWER,
+) -> Float[Tensor, ""]:
     """Return the mean power score of the query items under the softmax of the scores.
 
     With p the softmax over the catalogue less the support, n its size, and b the power, a query

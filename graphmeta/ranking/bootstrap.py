@@ -9,7 +9,7 @@ import numpy as np
 
 from graphmeta.errors import ConfigError
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 # Weights held at once: 32 MiB.
 BLOCK = 2**22
 

@@ -12,7 +12,7 @@ import numpy as np
 from graphmeta.errors import DataError, ProtocolError
 from graphmeta.ranking.evaluation import Evaluation
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 # So many users with something found cannot agree in every figure by chance.
 ENOUGH = 10
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 
-def ranking_metrics(hits: Tensor, n_query: Tensor) -> dict[str, Tensor]:
+def ranking_metrics(
+    hits: Bool[Tensor, "n_users k"], n_query: Int[Tensor, " n_users"]
+) -> dict[str, Tensor]:
     """Return NDCG@10, Recall@20, HitRate@10 and MRR@10 of each user.
 
     `DCG = sum over ranks r from 1 of hit_r / log2(r + 1)`; the ideal has the query items

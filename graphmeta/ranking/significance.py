@@ -11,7 +11,7 @@ import pandas as pd
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.bootstrap import bootstrap_interval, draw_blocks
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 N_FLIPS = 9999
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from graphmeta.errors import ConfigError, NonFiniteError
@@ -11,7 +12,13 @@ from graphmeta.errors import ConfigError, NonFiniteError
 BLOCK = 2**22
 
 
-def top_k(scores: Tensor, exclude: Tensor, *, k: int, generator: torch.Generator) -> Tensor:
+def top_k(
+    scores: Float[Tensor, "n_users n_items"],
+    exclude: Int[Tensor, "n_users n_excluded"],
+    *,
+    k: int,
+    generator: torch.Generator,
+) -> Int[Tensor, "n_users k"]:
     """Return the k best items of each user, best first, less the excluded.
 
     Items of equal score come in a random order, so that a scorer without an opinion does

@@ -32,6 +32,12 @@ def test_columns_mean_what_the_cards_say(data_root):
     ml_1m = load_named("ml-1m", data_root=data_root)
     assert "time" not in ml_1m["user", "rates", "item"]
     assert ml_1m["item"].x.shape == (3706, 18)
+    # Two genders, seven ages and 21 occupations; each user has one of each.
+    assert ml_1m["user"].x.shape == (6040, 30)
+    assert set(ml_1m["user"].x.sum(1).tolist()) == {3.0}
+    bare = load_named("ml-100k", data_root=data_root, item_features=False, user_features=False)
+    assert "x" not in bare["user"]
+    assert "x" not in bare["item"]
     beauty = load_named("amazon-beauty", data_root=data_root, item_features=False)
     assert beauty["user", "rates", "item"].time[:2].tolist() == [0, 1]
 
