@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from graphmeta.encoders.feature_prior import FeaturePrior
 from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
@@ -18,10 +19,10 @@ from graphmeta.tasks.episode import EpisodeBatch
 class CatalogueHead(nn.Module):
     """Mixes the embedding product, the neighbours' vote and the prior, by support size.
 
-    `score = a log vote + b z . F / sqrt(c) + g log popularity + bias`, where `a`, `b` and `g`
-    are learnt functions of the support size (Pure pooling loses what single neighbours know,
-    and a vote cannot reach past the users who share an item.) A user without support and
-    without features is ranked by the popularity alone.
+    `score = a log vote + b z . F / sqrt(c) + g log popularity + bias + FeaturePrior`, where `a`,
+    `b` and `g` are learnt functions of the support size. (Pure pooling loses what single
+    neighbours know, and a vote cannot reach past the users who share an item.) A user without
+    support is ranked by the popularity and the features, where there are any.
 
     Args:
         graph: The training graph.
@@ -38,7 +39,10 @@ class CatalogueHead(nn.Module):
         self.vote = NeighborVote(graph)
         self.curve = SupportSizeCurve({"vote": 1.0, "product": 0.1, "prior": 0.0})
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
-        self.feature_weight = nn.Parameter(torch.zeros(()))
+        has_features = "x" in graph["user"]
+        self.features = (
+            FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
+        )
 
     def x_dict(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
         """Return the encoder's inputs; see `ItemTable.forward`."""
@@ -54,7 +58,7 @@ class CatalogueHead(nn.Module):
         dear part: the inner loop does without.
         """
         prior = self.vote.popularity(episodes.own_user).log()
-        return self._product(z, episodes, self.curve(episodes.support.size)) + prior + self.bias
+        return self._product(z, episodes) + prior + self.bias
 
     def forward(
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
@@ -64,22 +68,25 @@ class CatalogueHead(nn.Module):
         at = self.curve(size)
         vote, prior = self.vote(z, episodes, self.table.embedding)
         is_shown = (size > 0).unsqueeze(1)
-        mixed = at["vote"] * vote + at["prior"] * prior + self.bias
-        return torch.where(is_shown, mixed, prior) + self._product(z, episodes, at)
+        mixed = at["vote"] * vote + at["prior"] * prior + self.bias + self._product(z, episodes)
+        scores = torch.where(is_shown, mixed, prior)
+        if self.features is None:
+            return scores
+        own = episodes.own_user
+        rows = self.vote.interactions.rows(own) if bool((own >= 0).any()) else None
+        return scores + self.features(episodes, rows)
 
-    def _product(self, z: Tensor, episodes: EpisodeBatch, at: dict[str, Tensor]) -> Tensor:
-        is_shown = (episodes.support.size > 0).unsqueeze(1)
-        weight = torch.where(is_shown, at["product"], self.feature_weight)
-        if self.table.user_x is None or episodes.support.user_x is None:
-            weight = weight * is_shown
-        return weight * self.table.score(z)
+    def _product(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
+        product: Tensor = self.table.score(z)
+        return self.curve(episodes.support.size)["product"] * product
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: scalar curves move ten times as fast as embeddings.
 
         A curve's few numbers are shared by all users, so that their gradients are steady.
         """
-        curves = [*self.vote.parameters(), *self.curve.parameters(), self.feature_weight]
+        mixers = [self.vote, self.curve, *([] if self.features is None else [self.features])]
+        curves = [parameter for mixer in mixers for parameter in mixer.parameters()]
         return [
             {"params": [*self.table.parameters(), self.bias], "lr": lr},
             {"params": curves, "lr": 10 * lr},

@@ -227,17 +227,23 @@ class ColdStartRecommender:
             scores.append(self.learner.score(episodes, fast, self._head))
         return torch.cat(scores)
 
-    def recommend(self, history: Iterable[Any], *, k: int = 10) -> list[tuple[Any, float]]:
+    def recommend(
+        self, history: Iterable[Any], *, k: int = 10, user_x: Tensor | None = None
+    ) -> list[tuple[Any, float]]:
         """Return the `k` best items for one new user, best first, less the history.
 
         Args:
             history: Ids of the items that the user interacted with, oldest first; may be empty.
             k: How many items to return.
+            user_x: The user's features where known, as `x` of the training graph's users.
+
+        Shapes:
+            user_x: float32, `[n_features]`.
 
         Raises:
             UnknownIdError: An id is not in the catalogue.
             ConfigError: `k` is not positive, or exceeds the items left to recommend.
-            DataError: The recommender is not fitted.
+            DataError: The recommender is not fitted, or `user_x` does not fit the training graph.
         """
         if self._head is None:
             raise DataError("the recommender is not fitted; call fit(train) first")
@@ -248,7 +254,16 @@ class ColdStartRecommender:
         left = len(self._item_ids) - len(item)
         if not 1 <= k <= left:
             raise ConfigError(f"k={k} is outside 1..{left}, the items left to recommend; change k")
-        scores = self.score(Support(item.unsqueeze(0)))[0].cpu()
+        if user_x is not None:
+            known = self._head.table.user_x
+            width = 0 if known is None else known.size(1)
+            if user_x.shape != (width,):
+                raise DataError(
+                    f"user_x has shape {list(user_x.shape)}, but training users have {width} "
+                    "features; give a vector of that length, or leave user_x out"
+                )
+            user_x = user_x.float().unsqueeze(0)
+        scores = self.score(Support(item.unsqueeze(0), user_x=user_x))[0].cpu()
         scores[item] = -torch.inf
         best = scores.topk(k)
         ids = self._item_ids.to_ids(best.indices).tolist()

@@ -50,17 +50,20 @@ def test_without_support_and_features_popularity_alone_decides(planted_graph: He
     assert scores[0].argsort().tolist() != scores[1].argsort().tolist()
 
 
-def test_without_support_features_of_the_user_may_decide(planted_graph: HeteroData) -> None:
-    planted_graph["user"].x = torch.ones(200, 1)
+def test_features_are_added_with_and_without_support(planted_graph: HeteroData) -> None:
+    bare = CatalogueHead(planted_graph, channels=CHANNELS)
+    generator = torch.Generator().manual_seed(3)
+    planted_graph["user"].x = torch.randn(200, 1, generator=generator)
     head = CatalogueHead(planted_graph, channels=CHANNELS)
-    episodes, z = episodes_of(planted_graph, [[-1], [-1]]), embeddings(2)
-    assert torch.equal(head(z, episodes)[0], head(z, episodes)[1])
-    with torch.no_grad():
-        head.feature_weight.fill_(1.0)
-    assert not torch.allclose(head(z, episodes)[0], head(z, episodes)[1])
+    episodes, z = episodes_of(planted_graph, [[-1], [2]]), embeddings(2)
+    assert head.features is not None
+    added = head.features(episodes)
+    assert bool((added != 0).any(1).all())
+    torch.testing.assert_close(head(z, episodes), bare(z, episodes) + added)
 
 
 def test_parameter_groups_hold_every_parameter_once(planted_graph: HeteroData) -> None:
+    planted_graph["user"].x = torch.ones(200, 2)
     head = CatalogueHead(planted_graph, channels=CHANNELS)
     groups = head.parameter_groups(0.1)
     held = [p for group in groups for p in group["params"]]

@@ -118,6 +118,23 @@ def test_scoring_leaves_the_weights_alone(model: ColdStartRecommender) -> None:
     assert all(torch.equal(before[n], p) for n, p in model.learner.named_parameters())
 
 
+def test_features_of_a_new_user_count(split: ColdSplit) -> None:
+    train = split.train.clone()
+    train["user"].x = torch.randn(
+        int(train["user"].num_nodes), 2, generator=torch.Generator().manual_seed(0)
+    )
+    model = small(epochs=1).fit(train)
+    user_x = torch.tensor([3.0, -3.0])
+    assert model.recommend([], k=20, user_x=user_x) != model.recommend([], k=20)
+    # Without features the popularity is left.
+    bare = small(epochs=0).fit(split.train)
+    assert model.recommend([], k=20) == bare.recommend([], k=20)
+    with pytest.raises(DataError, match=r"user_x has shape \[3\], but training users have 2"):
+        model.recommend([], user_x=torch.ones(3))
+    with pytest.raises(DataError, match="training users have 0 features"):
+        bare.recommend([], user_x=user_x)
+
+
 def test_bad_input(model: ColdStartRecommender) -> None:
     with pytest.raises(UnknownIdError, match=r"history: 1 of 1 ids are unknown \(first: 'x'\)"):
         model.recommend(["x"])
