@@ -3,6 +3,7 @@
 from graphmeta.tasks.csr import CSR, sample_neighbors
 from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.fast_neighbor_sampler import fast_neighbor_sampler
 from graphmeta.tasks.neighbor_sampler import NeighborSampler
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "EpisodeSampler",
     "LeaveOneOut",
     "NeighborSampler",
+    "fast_neighbor_sampler",
     "sample_neighbors",
 ]
