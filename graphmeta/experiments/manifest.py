@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -55,6 +56,10 @@ def now() -> str:
 
 def peak_memory_mib() -> int:
     """Return the largest memory that this process has held, in MiB."""
+    with contextlib.suppress(OSError, StopIteration):
+        # Linux lets a new process inherit its parent's peak in `ru_maxrss`, but not here.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) // 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))  # Bytes there, KiB here.
 
