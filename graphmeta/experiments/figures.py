@@ -13,6 +13,8 @@ from graphmeta.experiments.shot_curve import draw_shot_curve
 from graphmeta.experiments.subgraph_picture import draw_subgraph, sampled_subgraph
 from graphmeta.experiments.training_curve import draw_training_curve
 
+SHOT_CURVE = "shot_curve.png"
+
 
 def draw_figures(
     folder: RunFolder, data: RunData, summary: pd.DataFrame, metrics: dict[str, Any]
@@ -27,7 +29,7 @@ def draw_figures(
     quick = "smoke run, not a result: " if metrics["quick"] else ""
     name = metrics["data"]
     title = f"{quick}{name}, {metrics['n_users']} held-out users"
-    folder.write("shot_curve.png", lambda path: draw_shot_curve(path, summary, title=title))
+    folder.write(SHOT_CURVE, lambda path: draw_shot_curve(path, summary, title=title))
     losses = metrics["losses"]
     if losses:
         folder.write(

@@ -12,6 +12,7 @@ from rich.console import Console
 from graphmeta.errors import ProtocolError
 from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.contrasts import contrasts
+from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.figures import draw_figures
 from graphmeta.experiments.manifest import now, peak_memory_mib
 from graphmeta.experiments.methods import Method
@@ -24,7 +25,8 @@ from graphmeta.experiments.pooled import (
     summary_table,
     tuning_table,
 )
-from graphmeta.experiments.result_table import print_results, results_text
+from graphmeta.experiments.report import report_markdown
+from graphmeta.experiments.result_table import print_results
 from graphmeta.experiments.run_checks import collapsed
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
@@ -97,16 +99,20 @@ def write_outcome(
     }
     folder.write_json("metrics.json", metrics)
     draw_figures(folder, data, summary, metrics)
-    folder.write_text("table.txt", results_text(summary, metrics))
-    _close_manifest(folder, cells, held)
+    manifest = _closed_manifest(folder, cells, held)
+    report = report_markdown(summary, metrics, manifest, has_figures=has_matplotlib())
+    folder.write_text("report.md", report)
+    folder.write_json(MANIFEST, manifest)
     print_results(summary, metrics, console)
     if findings and not data.settings.quick:
         raise ProtocolError(f"{len(findings)} figures have collapsed; first: {findings[0]}")
 
 
-def _close_manifest(folder: RunFolder, cells: Sequence[Cell], held: Held) -> None:
+def _closed_manifest(folder: RunFolder, cells: Sequence[Cell], held: Held) -> dict[str, Any]:
     manifest: dict[str, Any] = folder.read_json(MANIFEST) or {}
-    manifest |= {
+    if manifest.get("status") == "finished":
+        return manifest  # Resumed with nothing left to do: what the work took stands there.
+    return manifest | {
         "status": "finished",
         "finished": now(),
         # By the clock, of the session that finished the run; a cell's are of that cell alone.
@@ -116,4 +122,3 @@ def _close_manifest(folder: RunFolder, cells: Sequence[Cell], held: Held) -> Non
             {"seed": cell.seed, "method": cell.method, "seconds": cell.seconds} for cell in cells
         ],
     }
-    folder.write_json(MANIFEST, manifest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
@@ -31,13 +30,6 @@ def print_results(summary: pd.DataFrame, metrics: dict[str, Any], console: Conso
         console.print(contrasts_table(metrics["contrasts"]))
     for note in metrics["notes"]:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-
-
-def results_text(summary: pd.DataFrame, metrics: dict[str, Any]) -> str:
-    """Return what `print_results` prints, as plain text."""
-    text = io.StringIO()
-    print_results(summary, metrics, Console(file=text, width=120))
-    return text.getvalue()
 
 
 def methods_table(summary: pd.DataFrame, metrics: dict[str, Any]) -> Table:
@@ -73,11 +65,11 @@ def contrasts_table(contrasts: Sequence[dict[str, Any]]) -> Table:
         table.add_row(
             row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
             str(row["k"]),
-            _short(row["difference"], 4, sign=True),
-            f"{_short(row['lower'], 4, sign=True)} to {_short(row['upper'], 4, sign=True)}",
+            short(row["difference"], 4, sign=True),
+            f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
             f"{row['helped']:.0%}",
             f"{row['harmed']:.0%}",
-            _short(row["p_holm"], 4),
+            short(row["p_holm"], 4),
             end_section=ends,
         )
     return table
@@ -86,12 +78,12 @@ def contrasts_table(contrasts: Sequence[dict[str, Any]]) -> Table:
 def _cell(row: pd.Series[Any], best: float) -> Text:
     half = (row["upper"] - row["lower"]) / 2
     is_best = row["mean"] == best
-    text = f"{_short(row['mean'], 4)} ±{_short(half, 3)}" + ("*" if is_best else " ")
+    text = f"{short(row['mean'], 4)} ±{short(half, 3)}" + ("*" if is_best else " ")
     return Text(text, style="bold" if is_best else "")
 
 
-def _short(value: float, digits: int, *, sign: bool = False) -> str:
-    """Write .1234 for 0.1234, as figures below one are read most easily in a column."""
+def short(value: float, digits: int, *, sign: bool = False) -> str:
+    """Return .1234 for 0.1234, as figures below one are read most easily in a column."""
     text = f"{value:{'+' if sign else ''}.{digits}f}"
     for long, short in (("0.", "."), ("+0.", "+."), ("-0.", "-.")):
         if text.startswith(long):

@@ -34,8 +34,8 @@ def same_results(one: Path, other: Path) -> bool:
 def test_what_a_run_leaves(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     figures = {"shot_curve.png", "training_curve.png", "subgraph.png"}
-    assert names >= {*RESULTS, *figures, "config.toml", "manifest.json", "table.txt"}
-    assert "popularity" in (finished / "table.txt").read_text()
+    assert names >= {*RESULTS, *figures, "config.toml", "manifest.json", "report.md"}
+    assert "| popularity |" in (finished / "report.md").read_text()
     assert not any(path.name.startswith(".partial") for path in finished.rglob("*"))
     settings = read_settings(finished / "config.toml")
     assert settings.k == (0, 1, 3, 5, 10)
@@ -103,6 +103,12 @@ def test_table_is_on_stdout_and_progress_on_stderr(
         assert name in shown.out
     assert f"the run is in {finished}" in shown.err
     assert "the run is in" not in shown.out
+
+
+def test_resuming_a_finished_run_changes_nothing(small_run: Run, finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    assert small_run(finished, "--resume") == 0
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 
 def test_same_command_same_bytes(small_run: Run, finished: Path, tmp_path: Path) -> None:

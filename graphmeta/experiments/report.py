@@ -1,0 +1,156 @@
+"""The report that a run leaves beside its tables: every figure, and who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from graphmeta.experiments.figures import SHOT_CURVE
+from graphmeta.experiments.pooled import METRICS
+from graphmeta.experiments.result_table import SHOWN, short
+
+# What a row of tuning holds besides the chosen values.
+_NO_CHOICE = {"seed", "method", "k", SHOWN, "n_tried", "at_edge"}
+
+
+def report_markdown(
+    summary: pd.DataFrame, metrics: dict[str, Any], manifest: dict[str, Any], *, has_figures: bool
+) -> str:
+    """Return the report of a finished run as Markdown.
+
+    Args:
+        summary: Columns method, k, metric, mean, lower, upper, n_users.
+        metrics: The content of `metrics.json`.
+        manifest: The content of `manifest.json`.
+        has_figures: Whether the run drew its figures.
+    """
+    quick = "SMOKE RUN, not a result: " if metrics["quick"] else ""
+    parts = [
+        f"# {quick}{metrics['data']}, {metrics['n_users']} held-out users",
+        _origin(metrics, manifest),
+        f"![NDCG@10 by support size]({SHOT_CURVE})" if has_figures else "",
+        "## NDCG@10\n\nThe mean over held-out users ± half its 95 % bootstrap interval; the best "
+        "of each column is bold.",
+        _methods(summary, metrics, SHOWN, is_best_marked=True),
+        *_comparisons(metrics["contrasts"]),
+        "\n".join(["## Notes", "", *(f"- {note}" for note in metrics["notes"])])
+        if metrics["notes"]
+        else "",
+        *(
+            f"## {_title(name)}\n\n{_methods(summary, metrics, name)}"
+            for name in METRICS
+            if name != SHOWN
+        ),
+        "## The catalogue in the top ten\n\nMeans over splits. Coverage is the share of the "
+        "catalogue that is recommended to someone, Gini its inequality (0 is even), popularity "
+        "the mean share of training users who know an item, novelty its mean negative log2.",
+        _catalogue(metrics["catalogue"]),
+        "## What validation users chose\n\nOne value for each split, in the order of the seeds.",
+        _tuning(metrics["tuning"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
+    data, machine = manifest["data"], manifest["machine"]
+    splits = ", ".join(
+        f"{s['training_users']}/{s['validation_users']}/{s['test_users']}"
+        for s in manifest["splits"]
+    )
+    lines = [
+        f"- Command: `{manifest['command']}`",
+        f"- Commit: {manifest['commit'] or 'not in a checkout'}",
+        f"- Date: {manifest['finished']}",
+        f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"GPU: {machine['gpu'] or 'none'}",
+        f"- Time and memory: {manifest['seconds']:.0f} s, {manifest['peak_memory_mib']} MiB "
+        "(the sum of the processes' peaks)",
+        f"- Data: {data['users']} users, {data['items']} items, {data['interactions']} "
+        "interactions",
+        f"- Splits: seeds {', '.join(map(str, metrics['seeds']))}; training/validation/test users "
+        f"{splits}",
+        f"- Versions: torch {manifest['versions']['torch']}, torch-geometric "
+        f"{manifest['versions']['torch-geometric']}, Python {manifest['python']}",
+    ]
+    return "\n".join(lines)
+
+
+def _methods(
+    summary: pd.DataFrame, metrics: dict[str, Any], metric: str, *, is_best_marked: bool = False
+) -> str:
+    shown = summary[summary["metric"] == metric].set_index(["method", "k"])
+    best = {k: shown.xs(k, level="k")["mean"].max() for k in metrics["k"]}
+    rows = []
+    for method in metrics["methods"]:
+        cells = []
+        for k in metrics["k"]:
+            row = shown.loc[(method, k)]
+            text = f"{short(row['mean'], 4)} ± {short((row['upper'] - row['lower']) / 2, 3)}"
+            is_best = is_best_marked and row["mean"] == best[k]
+            cells.append(f"**{text}**" if is_best else text)
+        rows.append([method, *cells])
+    return _table(["method", *(f"k = {k}" for k in metrics["k"])], rows)
+
+
+def _comparisons(contrasts: Sequence[dict[str, Any]]) -> list[str]:
+    if not contrasts:
+        return []
+    rows = [
+        [
+            row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
+            str(row["k"]),
+            short(row["difference"], 4, sign=True),
+            f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
+            f"{row['helped']:.0%}",
+            f"{row['harmed']:.0%}",
+            short(row["p_holm"], 4),
+        ]
+        for row in contrasts
+    ]
+    return [
+        "## Paired differences in NDCG@10\n\nBy user, with the 95 % bootstrap interval, the shares "
+        "of users helped and harmed, and p of a sign-flip test, Holm-corrected over k. The best "
+        "baseline of each k is chosen on these very users.",
+        _table(["adapted less", "k", "difference", "interval", "helped", "harmed", "p"], rows),
+    ]
+
+
+def _catalogue(catalogue: Sequence[dict[str, Any]]) -> str:
+    names = [name for name in catalogue[0] if name not in ("method", "k")]
+    rows = [
+        [row["method"], str(row["k"]), *(short(row[name], 3) for name in names)]
+        for row in catalogue
+    ]
+    return _table(["method", "k", *names], rows)
+
+
+def _tuning(tuning: Sequence[dict[str, Any]]) -> str:
+    chosen: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for row in tuning:
+        values = chosen.setdefault((row["method"], row["k"]), {})
+        for name, value in row.items():
+            if name not in _NO_CHOICE:
+                values.setdefault(name, []).append(
+                    f"{value:g}" if _is_number(value) else str(value)
+                )
+    rows = [
+        [method, str(k), "; ".join(f"{name} {', '.join(v)}" for name, v in values.items())]
+        for (method, k), values in chosen.items()
+        if values
+    ]
+    return _table(["method", "k", "chosen"], rows) if rows else "Nothing was to be chosen."
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _title(metric: str) -> str:
+    return {"recall@20": "Recall@20", "hit_rate@10": "HitRate@10", "mrr@10": "MRR@10"}[metric]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    ruler = [":--", *("--:" for _ in header[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ruler, *rows))
