@@ -90,10 +90,23 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     parser.add_argument(
         option,
         nargs="+" if several else None,
-        metavar=name.rsplit("_")[-1].upper(),
+        metavar=_metavar(name, field.annotation),
         help=described,
         **shared,
     )
+
+
+def _metavar(name: str, annotation: Any) -> str:
+    kinds = _leaves(annotation)
+    if int in kinds:
+        return "N"
+    return "X" if float in kinds else name.rsplit("_")[-1].upper()
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """Return the plain types that a union, a tuple or an annotated type is made of."""
+    inner = typing.get_args(annotation)
+    return set().union(*map(_leaves, inner)) if inner else {annotation}
 
 
 def _is_tuple(annotation: Any) -> bool:

@@ -48,3 +48,6 @@ def test_help_states_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     for name, field in ColdStartSettings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert str(field.description)[:40] in text
+    assert "--lr X" in text
+    assert "--k N [N ...]" in text
+    assert "--users-per-item N" in text
