@@ -9,7 +9,7 @@ import pandas as pd
 
 from graphmeta.experiments.figures import SHOT_CURVE
 from graphmeta.experiments.pooled import METRICS
-from graphmeta.experiments.result_table import SHOWN, short
+from graphmeta.experiments.result_table import CONTRAST_COLUMNS, SHOWN, contrast_cells, short
 
 # What a row of tuning holds besides the chosen values.
 _NO_CHOICE = {"seed", "method", "k", SHOWN, "n_tried", "at_edge"}
@@ -97,23 +97,11 @@ def _methods(
 def _comparisons(contrasts: Sequence[dict[str, Any]]) -> list[str]:
     if not contrasts:
         return []
-    rows = [
-        [
-            row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
-            str(row["k"]),
-            short(row["difference"], 4, sign=True),
-            f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
-            f"{row['helped']:.0%}",
-            f"{row['harmed']:.0%}",
-            short(row["p_holm"], 4),
-        ]
-        for row in contrasts
-    ]
     return [
         "## Paired differences in NDCG@10\n\nBy user, with the 95 % bootstrap interval, the shares "
         "of users helped and harmed, and p of a sign-flip test, Holm-corrected over k. The best "
         "baseline of each k is chosen on these very users.",
-        _table(["adapted less", "k", "difference", "interval", "helped", "harmed", "p"], rows),
+        _table(CONTRAST_COLUMNS, [contrast_cells(row) for row in contrasts]),
     ]
 
 

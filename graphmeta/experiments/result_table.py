@@ -13,6 +13,7 @@ from rich.text import Text
 
 SHOWN = "ndcg@10"
 NARROWEST = 100
+CONTRAST_COLUMNS = ("adapted less", "k", "difference", "interval", "helped", "harmed", "p")
 
 
 def print_results(summary: pd.DataFrame, metrics: dict[str, Any], console: Console) -> None:
@@ -58,21 +59,26 @@ def contrasts_table(contrasts: Sequence[dict[str, Any]]) -> Table:
         title="Paired differences in NDCG@10",
         caption="95 % interval over users; shares of users helped and harmed; p Holm-corrected",
     )
-    for name in ("adapted less", "k", "difference", "interval", "helped", "harmed", "p"):
-        table.add_column(name, justify="left" if name == "adapted less" else "right", no_wrap=True)
+    for name in CONTRAST_COLUMNS:
+        is_text = name == CONTRAST_COLUMNS[0]
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
     for row, following in zip_longest(contrasts, contrasts[1:]):
         ends = following is None or following["name"] != row["name"]
-        table.add_row(
-            row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
-            str(row["k"]),
-            short(row["difference"], 4, sign=True),
-            f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
-            f"{row['helped']:.0%}",
-            f"{row['harmed']:.0%}",
-            short(row["p_holm"], 4),
-            end_section=ends,
-        )
+        table.add_row(*contrast_cells(row), end_section=ends)
     return table
+
+
+def contrast_cells(row: dict[str, Any]) -> list[str]:
+    """Return a comparison as the texts of `CONTRAST_COLUMNS`."""
+    return [
+        row["against"] + (" (best baseline)" if row["name"].endswith("baseline") else ""),
+        str(row["k"]),
+        short(row["difference"], 4, sign=True),
+        f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
+        f"{row['helped']:.0%}",
+        f"{row['harmed']:.0%}",
+        short(row["p_holm"], 4),
+    ]
 
 
 def _cell(row: pd.Series[Any], best: float) -> Text:
