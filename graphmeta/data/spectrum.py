@@ -11,7 +11,7 @@ from torch import Tensor
 # Directions whose share of the largest squared singular value is below this are numerical noise.
 NEGLIGIBLE = 1e-10
 # Lanczos iterations are the faster way to less than this part of the spectrum.
-LANCZOS_GAIN = 10
+LANCZOS_GAIN = 5
 
 
 def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Tensor]:
