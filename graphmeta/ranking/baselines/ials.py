@@ -82,7 +82,7 @@ class IALS(MatrixScorer):
         return SearchSpace(
             cls,
             fit_time={
-                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=512),
+                "num_factors": Axis((8, 16, 32, 64), extend="geometric", low=1, high=1024),
                 "regularization": Axis((10.0, 31.6, 100.0, 316.0), extend="geometric"),
                 "frequency_exponent": Axis((0.0, 0.5, 1.0), extend="linear"),
                 "alpha": Axis((2.0, 4.0, 8.0, 16.0), extend="geometric"),
