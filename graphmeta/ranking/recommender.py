@@ -217,7 +217,7 @@ class ColdStartRecommender:
         self.learner.eval()
         scores = []
         for start in range(0, len(support), self.batch_size):
-            block = support[slice(start, start + self.batch_size)]
+            block = support[slice(start, start + self.batch_size)].to("cpu")
             generator = torch.Generator().manual_seed(self.seed)
             episodes = self._sampler.sample(block, generator=generator).to(self.device)
             if self.is_adapted(block.item_index.size(1)):
