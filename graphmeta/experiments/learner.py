@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.experiments.settings import ColdStartSettings
-from graphmeta.meta import relation_learner
+from graphmeta.meta import ANIL, MAML, Learner, MetaSGD, RidgeHead, relation_learner
+from graphmeta.meta.relation_learner import ADAPTED
 from graphmeta.ranking import ColdStartRecommender
 
 
@@ -23,10 +27,8 @@ def build_recommender(
     Raises:
         ConfigError: A setting does not fit the encoder.
     """
-    steps = settings.inner_steps if is_meta else 0
-    learner = relation_learner(
-        train.metadata(), channels=settings.channels, inner_steps=steps, seed=seed
-    )
+    wrap = _wrapper(settings) if is_meta else _never_adapting
+    learner = relation_learner(train.metadata(), channels=settings.channels, seed=seed, wrap=wrap)
     return ColdStartRecommender(
         learner,
         channels=settings.channels,
@@ -40,3 +42,18 @@ def build_recommender(
         device=settings.device,
         seed=seed,
     )
+
+
+def _wrapper(settings: ColdStartSettings) -> Callable[[nn.Module], Learner]:
+    steps = settings.inner_steps
+    wrappers: dict[str, Callable[[nn.Module], Learner]] = {
+        "maml": lambda encoder: MAML(encoder, adapt=ADAPTED, inner_steps=steps),
+        "meta-sgd": lambda encoder: MetaSGD(encoder, adapt=ADAPTED, inner_steps=steps),
+        "anil": lambda encoder: ANIL(encoder, inner_steps=steps),
+        "ridge": RidgeHead,
+    }
+    return wrappers[settings.learner]
+
+
+def _never_adapting(encoder: nn.Module) -> Learner:
+    return MAML(encoder, adapt=ADAPTED, inner_steps=0)

@@ -104,12 +104,14 @@ def _unadapted(run: SeedRun) -> Prepared:
 
 
 def _adapted(run: SeedRun) -> Prepared:
+    recommender = run.recommender
+    learner = recommender.learner
     gate = [
-        {"k": k, "is_worth_adapting": run.recommender.is_adapted(k)}
+        {"k": k, "is_worth_adapting": recommender.is_adapted(k)}
         for k in run.k
-        if run.recommender.gate and k > 1
+        if recommender.gate and learner is not None and k >= learner.min_support
     ]
-    return Prepared(run.recommender.adapted(), gate, list(run.recommender.losses))
+    return Prepared(recommender.adapted(), gate, list(recommender.losses))
 
 
 METHODS: tuple[Method, ...] = (

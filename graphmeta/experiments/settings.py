@@ -66,6 +66,9 @@ class ColdStartSettings(BaseModel):
     tuning_users: Count = Field(1000, description="validation users that tuning looks at")
     epochs: Count = Field(20, description="meta-learners: most passes over the training users")
     channels: Count = Field(64, description="meta-learners: width of the embeddings")
+    learner: Literal["maml", "meta-sgd", "anil", "ridge"] = Field(
+        "maml", description="meta-learners: how the encoder adapts"
+    )
     inner_steps: NotNegative = Field(1, description="meta-learners: adaptation steps per user")
     batch_size: Count = Field(64, description="meta-learners: users per outer step")
     patience: Count = Field(3, description="meta-learners: epochs without a better one, then stop")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, EncoderError, NonFiniteError
+from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 
-FastWeights = dict[str, Tensor]
 InnerLoss = Literal["leave_one_out", "support"]
 # Views that adapt at once where no gradient is kept; more cost memory and gain no speed.
 VIEWS_AT_ONCE = 128
 
 
-class MAML(nn.Module):
+class MAML(Learner):
     """Adapts an encoder's weights to each user by gradient steps on the user's few edges.
 
     Finn, Abbeel and Levine, ICML 2017. For user u the fast weights are
@@ -34,9 +32,6 @@ class MAML(nn.Module):
 
     With `inner_loss="support"` each item is predicted from all of the support, itself too:
     plain fine-tuning, the step of transfer learning, which one edge is enough for.
-
-    The shared weights are never changed by adaptation: fast weights are tensors of their
-    own, one row per user, and go through the encoder by `torch.func.functional_call`.
 
     Args:
         encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
@@ -66,7 +61,9 @@ class MAML(nn.Module):
         max_views: int | None = 3,
         is_batched: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, adapt=adapt, is_batched=is_batched)
+        if not self.adapted_names:
+            raise ConfigError("adapt is empty; name the parameters that adapt, '*' for all")
         if inner_steps < 0:
             raise ConfigError(f"inner_steps={inner_steps} must be 0 or more")
         if max_views is not None and max_views < 1:
@@ -75,87 +72,22 @@ class MAML(nn.Module):
             raise ConfigError(f"inner_lr={inner_lr} must be above 0")
         if inner_loss not in get_args(InnerLoss):
             raise ConfigError(f"inner_loss={inner_loss!r} must be one of {get_args(InnerLoss)}")
-        names = [name for name, _ in encoder.named_parameters()]
-        if not names:
-            raise ConfigError(f"{type(encoder).__name__} has no parameters; nothing could adapt")
-        for pattern in adapt:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise ConfigError(
-                    f"adapt pattern {pattern!r} matches no parameter; some names: {names[:5]}"
-                )
-        self.encoder = encoder
-        self.adapted_names = [n for n in names if any(fnmatchcase(n, p) for p in adapt)]
         self.inner_steps = inner_steps
         self.inner_loss = inner_loss
         self.first_order = first_order
         self.max_views = max_views
-        self.is_batched = is_batched
         start = torch.full((inner_steps, len(self.adapted_names)), inner_lr)
         self.log_step_size = nn.Parameter(start.log())
 
-    def shared_weights(self, n_episodes: int) -> FastWeights:
-        """Return the adapted parameters before adaptation, one row per episode.
+    @property
+    def is_adaptive(self) -> bool:
+        """False where no inner step is taken."""
+        return self.inner_steps > 0
 
-        Shapes:
-            output: `[n_episodes, *parameter_shape]` for each adapted parameter.
-        """
-        parameters = dict(self.encoder.named_parameters())
-        return {
-            n: parameters[n].unsqueeze(0).expand(n_episodes, *parameters[n].shape)
-            for n in self.adapted_names
-        }
-
-    def encode(
-        self, episodes: EpisodeBatch, fast: FastWeights, x_dict: Mapping[str, Tensor]
-    ) -> Tensor:
-        """Return the users' embeddings, each from the encoder with that user's weights.
-
-        Relation features are passed on to an encoder whose `edge_dim` asks for them.
-
-        Shapes:
-            x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
-            output: float32, `[n_episodes, out_channels]`.
-
-        Raises:
-            EncoderError: The encoder cannot be batched, or does not embed the users.
-        """
-        inputs: list[dict[Any, Tensor]] = [dict(x_dict), dict(episodes.edge_index_dict)]
-        if getattr(self.encoder, "edge_dim", 0):
-            inputs.append(dict(episodes.edge_attr_dict))
-
-        def run(weights: FastWeights, arguments: list[dict[Any, Tensor]]) -> Tensor:
-            out = functional_call(self.encoder, weights, tuple(arguments))
-            if "user" not in out:
-                raise EncoderError(
-                    f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
-                )
-            z: Tensor = out["user"][0]
-            return z
-
-        if not self.is_batched:
-            each = [
-                run({n: w[i] for n, w in fast.items()}, [_row(part, i) for part in inputs])
-                for i in range(len(episodes))
-            ]
-            return torch.stack(each)
-        try:
-            z: Tensor = vmap(run, randomness="different")(fast, inputs)
-        except RuntimeError as error:
-            raise EncoderError(
-                f"{type(self.encoder).__name__} failed on a batch of users ({error}); its "
-                f"input width must be the {next(iter(x_dict.values())).size(-1)} channels "
-                "of the item table; if it is, pass is_batched=False for the slower loop"
-            ) from error
-        return z
-
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        """Return every catalogue item's score for each episode's user.
-
-        Shapes:
-            output: float32, `[n_episodes, n_items]`.
-        """
-        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes)
-        return scores
+    @property
+    def min_support(self) -> int:
+        """Two edges where one is left out, else one."""
+        return 2 if self.inner_loss == "leave_one_out" else 1
 
     def adapt(
         self,
@@ -177,8 +109,7 @@ class MAML(nn.Module):
                 the row in the batch and the step.
         """
         k = episodes.support.item_index.size(1)
-        fewest = 2 if self.inner_loss == "leave_one_out" else 1
-        if self.inner_steps == 0 or k < fewest:
+        if self.inner_steps == 0 or k < self.min_support:
             return self.shared_weights(len(episodes))
         if torch.is_grad_enabled():
             return self._adapted(episodes, head, generator, first_row=0)
@@ -246,13 +177,17 @@ class MAML(nn.Module):
         loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
         return (loss * held_out.weight).view(n, v).sum(1)
 
+    def step_sizes(self, step: int) -> Sequence[Tensor]:
+        """Return the step sizes of one step: a number for each adapted parameter."""
+        return self.log_step_size[step].exp().unbind()
+
     def _descend(
         self, fast: FastWeights, gradients: Sequence[Tensor | None], step: int
     ) -> FastWeights:
         return {
-            name: weight if gradient is None else weight - size.exp() * gradient
+            name: weight if gradient is None else weight - size * gradient
             for (name, weight), gradient, size in zip(
-                fast.items(), gradients, self.log_step_size[step], strict=True
+                fast.items(), gradients, self.step_sizes(step), strict=True
             )
         }
 
@@ -275,7 +210,3 @@ class MAML(nn.Module):
                 f"the inner loss or its gradient is not finite for row {row} of the batch at "
                 f"step {step}; lower inner_lr or check the features of that user's items"
             )
-
-
-def _row(part: Mapping[Any, Tensor], i: int) -> dict[Any, Tensor]:
-    return {name: value[i] for name, value in part.items()}

@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
-from graphmeta.meta.maml import MAML
+from graphmeta.meta.learner import Learner
 from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 from graphmeta.tasks.support_draws import SupportDraws
@@ -45,7 +45,7 @@ class MetaTrainer:
 
     def __init__(
         self,
-        learner: MAML,
+        learner: Learner,
         head: CatalogueHead,
         graph: HeteroData,
         *,
@@ -69,10 +69,8 @@ class MetaTrainer:
         self._draws = SupportDraws(graph)
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
-        encoder = {"params": [*learner.encoder.parameters()], "lr": lr}
-        steps = {"params": [learner.log_step_size], "lr": 10 * lr}
         self._optimizer = torch.optim.AdamW(
-            [*head.parameter_groups(lr), encoder, steps], weight_decay=0.0
+            [*head.parameter_groups(lr), *learner.parameter_groups(lr)], weight_decay=0.0
         )
 
     def run_epoch(self) -> float:

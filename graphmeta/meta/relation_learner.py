@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+
+from torch import nn
 
 from graphmeta.encoders.relation import RelationEncoder
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
+from graphmeta.meta.learner import Learner
 from graphmeta.meta.maml import MAML
 from graphmeta.tasks.relation_features import EDGE_DIM
 
@@ -13,26 +16,29 @@ from graphmeta.tasks.relation_features import EDGE_DIM
 ADAPTED = ("layers.*.scale.*", "layers.*.shift.*")
 
 
+def scale_and_shift_maml(encoder: nn.Module) -> MAML:
+    """Return MAML that adapts the scales and shifts of a `RelationEncoder` by one step."""
+    return MAML(encoder, adapt=ADAPTED, inner_steps=1)
+
+
 def relation_learner(
     metadata: tuple[list[str], list[tuple[str, str, str]]],
     *,
     channels: int = 64,
-    inner_steps: int = 1,
     seed: int = 0,
-    **options: Any,
-) -> MAML:
-    """Return MAML over a `RelationEncoder` with relation features, adapting scales and shifts.
+    wrap: Callable[[nn.Module], Learner] = scale_and_shift_maml,
+) -> Learner:
+    """Return a learner over a `RelationEncoder` with relation features.
 
     Args:
         metadata: The graph's `metadata()`.
         channels: Width of the embeddings.
-        inner_steps: Gradient steps per user.
         seed: Draws the first weights.
-        options: Further options of `MAML`.
+        wrap: Makes the learner, such as a learner class.
 
     Raises:
         ConfigError: A number is out of its range.
     """
     with weights_drawn_by(seed):
         encoder = RelationEncoder(metadata, out_channels=channels, edge_dim=EDGE_DIM)
-    return MAML(encoder, adapt=ADAPTED, inner_steps=inner_steps, **options)
+        return wrap(encoder)

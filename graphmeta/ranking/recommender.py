@@ -15,7 +15,7 @@ from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
-from graphmeta.meta.maml import MAML
+from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
@@ -60,7 +60,7 @@ class ColdStartRecommender:
 
     def __init__(
         self,
-        learner: MAML | None = None,
+        learner: Learner | None = None,
         *,
         channels: int = 64,
         num_neighbors: tuple[int, int] = (4, 4),
@@ -73,7 +73,7 @@ class ColdStartRecommender:
         device: torch.device | str = "cpu",
         seed: int = 0,
     ) -> None:
-        if learner is not None and not isinstance(learner, MAML):
+        if learner is not None and not isinstance(learner, Learner):
             name = type(learner).__name__
             raise ConfigError(f"learner is a {name}; wrap the encoder, as in MAML({name}(...))")
         if epochs < 0 or patience < 1:
@@ -135,7 +135,7 @@ class ColdStartRecommender:
             batch_size=self.batch_size,
             lr=self.lr,
             k_max=self.k_max,
-            adapted_share=self.adapted_share if self.learner.inner_steps else 0.0,
+            adapted_share=self.adapted_share if self.learner.is_adaptive else 0.0,
             seed=self.seed,
         )
         best = _BestEpoch(self.patience)
@@ -156,7 +156,7 @@ class ColdStartRecommender:
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         self.losses, self.validation_scores = trainer.losses, best.figures
-        if validation is not None and self.learner.inner_steps:
+        if validation is not None and self.learner.is_adaptive:
             self.gate = self._choose_gate(validation)
         return self
 
@@ -170,7 +170,8 @@ class ColdStartRecommender:
 
     def _choose_gate(self, validation: ColdUsers) -> dict[int, bool]:
         """Return for each support size whether adapting raised validation NDCG@10."""
-        sizes = [k for k in self._sizes(validation) if k > 1]
+        fewest = 1 if self.learner is None else self.learner.min_support
+        sizes = [k for k in self._sizes(validation) if k >= fewest]
         if not sizes:
             return {}
         figures = [

@@ -8,7 +8,7 @@ import torch
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.errors import DataError
 from graphmeta.experiments.fine_tuned import FineTuned
-from graphmeta.meta import relation_learner
+from graphmeta.meta import MAML, relation_learner
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.tuning import tune
 
@@ -20,7 +20,9 @@ def split() -> ColdSplit:
 
 @pytest.fixture(scope="module")
 def general(split: ColdSplit) -> ColdStartRecommender:
-    learner = relation_learner(split.train.metadata(), channels=8, inner_steps=0)
+    learner = relation_learner(
+        split.train.metadata(), channels=8, wrap=lambda encoder: MAML(encoder, inner_steps=0)
+    )
     return ColdStartRecommender(learner, channels=8, epochs=2).fit(split.train)
 
 

@@ -55,28 +55,6 @@ def encoder_of(name: str) -> nn.Module:
         return Stacked(HeteroConv(sage), HeteroConv(copy.deepcopy(sage)))
 
 
-@pytest.fixture
-def graph() -> HeteroData:
-    generator = torch.Generator().manual_seed(3)
-    edge_index = (torch.rand(12, 9, generator=generator) < 0.4).nonzero().T.contiguous()
-    data = HeteroData()
-    data["user"].num_nodes, data["item"].num_nodes = 12, 9
-    data[RATES].edge_index, data[REV_RATES].edge_index = edge_index, edge_index.flip(0)
-    return data
-
-
-@pytest.fixture
-def head(graph: HeteroData) -> CatalogueHead:
-    return CatalogueHead(graph, channels=CHANNELS)
-
-
-@pytest.fixture
-def episodes(graph: HeteroData) -> EpisodeBatch:
-    support = Support(torch.tensor([[0, 1, 2], [3, 4, -1], [5, -1, -1], [-1, -1, -1]]))
-    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    return sampler.sample(support, generator=torch.Generator().manual_seed(0))
-
-
 ENCODERS = ("relation", "sage", "hgt")
 
 

@@ -1,0 +1,157 @@
+"""What every learner shares: an encoder, the weights that adapt, and how users are scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.errors import ConfigError, EncoderError
+from graphmeta.tasks.episode import EpisodeBatch
+
+FastWeights = dict[str, Tensor]
+
+
+class Learner(nn.Module, ABC):
+    """Adapts an encoder to each user: a support goes in, fast weights come out.
+
+    The shared weights are never changed by adaptation: fast weights are tensors of their own,
+    one row per user, and go through the encoder by `torch.func.functional_call`.
+
+    A learner of your own says how to `adapt`, whether it does at all (`is_adaptive`) and from how
+    many edges on (`min_support`). All else has a default here.
+
+    Args:
+        encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
+        adapt: Patterns (as in `fnmatch`) of the parameter names to adapt; may be empty for a
+            learner whose fast weights are not the encoder's.
+        is_batched: Run all users at once with `vmap`; otherwise one after the other, for
+            encoders whose operations `vmap` cannot batch.
+
+    Raises:
+        ConfigError: A pattern matches no parameter, or the encoder has none.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, *, adapt: Sequence[str] = (), is_batched: bool = True
+    ) -> None:
+        super().__init__()
+        names = [name for name, _ in encoder.named_parameters()]
+        if not names:
+            raise ConfigError(f"{type(encoder).__name__} has no parameters; nothing could adapt")
+        for pattern in adapt:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ConfigError(
+                    f"adapt pattern {pattern!r} matches no parameter; some names: {names[:5]}"
+                )
+        self.encoder = encoder
+        self.adapted_names = [n for n in names if any(fnmatchcase(n, p) for p in adapt)]
+        self.is_batched = is_batched
+
+    @property
+    @abstractmethod
+    def is_adaptive(self) -> bool:
+        """False where `adapt` would return the shared weights for every user."""
+
+    @property
+    @abstractmethod
+    def min_support(self) -> int:
+        """The fewest edges that `adapt` learns from; with fewer, users keep the shared weights."""
+
+    @abstractmethod
+    def adapt(
+        self,
+        episodes: EpisodeBatch,
+        head: CatalogueHead,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> FastWeights:
+        """Return each user's own weights, from the shared ones and the user's support.
+
+        Args:
+            episodes: The users' subgraphs.
+            head: Embeds the nodes and scores the catalogue.
+            generator: For learners that draw.
+        """
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return optimiser groups: the learner's own few numbers move ten times as fast."""
+        encoder = [*self.encoder.parameters()]
+        known = {id(parameter) for parameter in encoder}
+        own = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        groups = [{"params": encoder, "lr": lr}, {"params": own, "lr": 10 * lr}]
+        return [group for group in groups if group["params"]]
+
+    def shared_weights(self, n_episodes: int) -> FastWeights:
+        """Return the adapted parameters before adaptation, one row per episode.
+
+        Shapes:
+            output: `[n_episodes, *parameter_shape]` for each adapted parameter.
+        """
+        parameters = dict(self.encoder.named_parameters())
+        return {
+            n: parameters[n].unsqueeze(0).expand(n_episodes, *parameters[n].shape)
+            for n in self.adapted_names
+        }
+
+    def encode(
+        self, episodes: EpisodeBatch, fast: FastWeights, x_dict: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return the users' embeddings, each from the encoder with that user's weights.
+
+        Relation features are passed on to an encoder whose `edge_dim` asks for them.
+
+        Shapes:
+            x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
+            output: float32, `[n_episodes, out_channels]`.
+
+        Raises:
+            EncoderError: The encoder cannot be batched, or does not embed the users.
+        """
+        inputs: list[dict[Any, Tensor]] = [dict(x_dict), dict(episodes.edge_index_dict)]
+        if getattr(self.encoder, "edge_dim", 0):
+            inputs.append(dict(episodes.edge_attr_dict))
+
+        def run(weights: FastWeights, arguments: list[dict[Any, Tensor]]) -> Tensor:
+            out = functional_call(self.encoder, weights, tuple(arguments))
+            if "user" not in out:
+                raise EncoderError(
+                    f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
+                )
+            z: Tensor = out["user"][0]
+            return z
+
+        if not self.is_batched:
+            each = [
+                run({n: w[i] for n, w in fast.items()}, [_row(part, i) for part in inputs])
+                for i in range(len(episodes))
+            ]
+            return torch.stack(each)
+        try:
+            z: Tensor = vmap(run, randomness="different")(fast, inputs)
+        except RuntimeError as error:
+            raise EncoderError(
+                f"{type(self.encoder).__name__} failed on a batch of users ({error}); its "
+                f"input width must be the {next(iter(x_dict.values())).size(-1)} channels "
+                "of the item table; if it is, pass is_batched=False for the slower loop"
+            ) from error
+        return z
+
+    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
+        """Return every catalogue item's score for each episode's user.
+
+        Shapes:
+            output: float32, `[n_episodes, n_items]`.
+        """
+        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes)
+        return scores
+
+
+def _row(part: Mapping[Any, Tensor], i: int) -> dict[Any, Tensor]:
+    return {name: value[i] for name, value in part.items()}
