@@ -1,6 +1,7 @@
 """Learners that adapt any encoder: fast weights in, fast weights out."""
 
 from graphmeta.meta.anil import ANIL
+from graphmeta.meta.check_encoder import EncoderReport, check_encoder
 from graphmeta.meta.check_learner import check_learner
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.meta.maml import MAML
@@ -13,11 +14,13 @@ from graphmeta.meta.ridge_head import RidgeHead
 __all__ = [
     "ANIL",
     "MAML",
+    "EncoderReport",
     "FastWeights",
     "Learner",
     "MetaSGD",
     "MetaTrainer",
     "RidgeHead",
+    "check_encoder",
     "check_learner",
     "query_loss",
     "relation_learner",
