@@ -1,0 +1,54 @@
+"""The speed benchmark measures the same work on both sides."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from graphmeta.experiments.speed import SMALL, Bench, in_turn, main, ranking_sides, training_sides
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench.of(SMALL)
+
+
+def test_the_graph_knows_its_whole_catalogue(bench: Bench) -> None:
+    assert bench.head.bias.numel() == SMALL.items
+    assert len(bench.support) == SMALL.batch
+    assert bool((bench.support.size >= 1).all())
+
+
+def test_a_batch_and_a_loop_take_the_same_step(bench: Bench) -> None:
+    sides = training_sides(bench)
+    for run in sides.values():
+        bench.head.zero_grad()
+        run()
+        assert bench.head.table.output.grad is not None
+        assert bool(bench.head.table.output.grad.isfinite().all())
+    episodes = bench.episodes()[:3]
+    batched, looped = (
+        bench.learner("maml", is_batched=b).eval().adapt(episodes, bench.head)
+        for b in (True, False)
+    )
+    for name, weights in batched.items():
+        torch.testing.assert_close(weights, looped[name], atol=1e-5, rtol=1e-4)
+
+
+def test_every_side_ranks_ten_items(bench: Bench) -> None:
+    for run in ranking_sides(bench).values():
+        assert run().shape == (SMALL.batch, 10)
+
+
+def test_sides_run_in_turn() -> None:
+    calls: list[str] = []
+    seconds = in_turn({n: (lambda n=n: calls.append(n)) for n in "ab"}, 2)
+    assert calls == list("ababab")
+    assert {n: len(s) for n, s in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_it_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--small"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for word in ("Meta-training", "batched", "loop", "bare product", "ridge", "maml"):
+        assert word in shown
