@@ -50,7 +50,9 @@ def measure(read: Callable[[str], int], path: str) -> tuple[list[float], int, in
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print a table and return the exit code: 2 where the file cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m graphmeta.experiments.reading")
+    parser = argparse.ArgumentParser(
+        prog="python -m graphmeta.experiments.reading", allow_abbrev=False
+    )
     parser.add_argument("file", nargs="?", help="a Parquet file; by default a planted one")
     parser.add_argument("--users", type=int, default=6000, help="users of the planted file")
     typed = parser.parse_args(argv)

@@ -174,7 +174,9 @@ def ranking_sides(bench: Bench) -> dict[str, Callable[[], object]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print both tables and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m graphmeta.experiments.speed")
+    parser = argparse.ArgumentParser(
+        prog="python -m graphmeta.experiments.speed", allow_abbrev=False
+    )
     parser.add_argument("--small", action="store_true", help="a smoke run in seconds")
     is_small = parser.parse_args(argv).small
     console, repeats = Console(), 1 if is_small else REPEATS

@@ -90,8 +90,10 @@ def check_encoder(encoder: nn.Module, *, channels: int) -> EncoderReport:
         finally:
             encoder.load_state_dict(before)
         if not mode and bool((found - wanted).abs().max() > TOLERANCE):
-            problem = problem or "a batch gives other embeddings than one user at a time; pass "
-            problem += "is_batched=False for the slower loop"
+            problem = (
+                "a batch gives other embeddings than one user at a time; pass is_batched=False for "
+                "the slower loop"
+            )
     if problem is not None:
         advice.append(problem)
     if _changes_in_training(one_by_one.train(), episodes, head):
