@@ -13,6 +13,7 @@ from torch.func import functional_call, vmap
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, EncoderError
+from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
 
 FastWeights = dict[str, Tensor]
@@ -25,7 +26,8 @@ class Learner(nn.Module, ABC):
     one row per user, and go through the encoder by `torch.func.functional_call`.
 
     A learner of your own says how to `adapt`, whether it does at all (`is_adaptive`) and from how
-    many edges on (`min_support`). All else has a default here.
+    many edges on (`min_support`). All else has a default here. Fast weights may be anything that
+    its `score` reads: rows of the encoder's parameters, a user's embedding, a memory.
 
     Args:
         encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
@@ -79,6 +81,34 @@ class Learner(nn.Module, ABC):
             head: Embeds the nodes and scores the catalogue.
             generator: For learners that draw.
         """
+
+    def outer_loss(
+        self,
+        episodes: EpisodeBatch,
+        head: CatalogueHead,
+        seen: Tensor,
+        *,
+        is_adapted: bool,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return what meta-training descends: by default the `query_loss` of the scores.
+
+        Args:
+            episodes: Training users, each with some of the own items as support.
+            head: Embeds the nodes and scores the catalogue.
+            seen: Each user's whole row; what is not support is the query.
+            is_adapted: Score the users after adaptation; otherwise with the shared weights.
+            generator: For learners that draw.
+
+        Shapes:
+            seen: float32, `[n_episodes, n_items]`; ones at support and query items.
+            output: a number.
+        """
+        if is_adapted:
+            fast = self.adapt(episodes, head, generator=generator)
+        else:
+            fast = self.shared_weights(len(episodes))
+        return query_loss(self.score(episodes, fast, head), episodes.support, seen)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: the learner's own few numbers move ten times as fast."""

@@ -12,7 +12,6 @@ from torch_geometric.data import HeteroData
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.learner import Learner
-from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 from graphmeta.tasks.support_draws import SupportDraws
 
@@ -23,8 +22,8 @@ class MetaTrainer:
     An epoch visits every training user with at least two items once. A batch draws one k,
     log-uniform in 1 to `k_max`, from 0 where users have features. k items of a user (random
     ones, or where edges have times the first ones every other time) become the support and
-    all others the query; the user's own row is neither sampled nor counted. The outer loss is
-    `query_loss` of the adapted learner in a share of the batches and of the unadapted one in
+    all others the query; the user's own row is neither sampled nor counted. The learner's
+    `outer_loss` is that of adapted users in a share of the batches and of unadapted ones in
     the others: both stay good, and the inner loop is paid for only where it teaches.
 
     Args:
@@ -104,12 +103,13 @@ class MetaTrainer:
         support, seen = self._draws.draw(users, k, in_order=in_order, generator=self._generator)
         episodes = self.sampler.sample(support, generator=self._generator, own_user=users)
         episodes, seen = episodes.to(self._device), seen.to(self._device)
-        if draw[2] < self.adapted_share:
-            fast = self.learner.adapt(episodes, self.head, generator=self._generator)
-        else:
-            fast = self.learner.shared_weights(len(episodes))
-        scores = self.learner.score(episodes, fast, self.head)
-        return query_loss(scores, episodes.support, seen)
+        return self.learner.outer_loss(
+            episodes,
+            self.head,
+            seen,
+            is_adapted=draw[2] < self.adapted_share,
+            generator=self._generator,
+        )
 
     def _support_size(self, draw: float) -> int:
         """Return k from a uniform draw: log-uniform from 1, or 0 every tenth time if allowed."""
