@@ -11,8 +11,9 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
 from graphmeta.errors import ConfigError, EncoderError
+from graphmeta.tasks.episode import EdgeType
+from graphmeta.tasks.reach import Reach
 
-EdgeType = tuple[str, str, str]
 # Initial weight of messages after the first layer.
 FURTHER_OUT = 0.1
 
@@ -115,15 +116,23 @@ class RelationLayer(nn.Module):
         x_dict: Mapping[str, Tensor],
         edge_index_dict: Mapping[EdgeType, Tensor],
         edge_attr_dict: Mapping[EdgeType, Tensor],
+        reach: Reach | None = None,
     ) -> dict[str, Tensor]:
-        """Return the next state of every node."""
-        out = dict(x_dict)
+        """Return the next state of every node, or of those within reach."""
+        targets = dict(x_dict) if reach is None else reach.nodes(x_dict)
+        out = dict(targets)
         for edge_type, edge_index in edge_index_dict.items():
             source, _, target = edge_type
             name = "__".join(edge_type)
-            message = self.convs[name](
-                (x_dict[source], x_dict[target]), edge_index, edge_attr_dict.get(edge_type)
-            )
+            x, edge_attr = (x_dict[source], targets[target]), edge_attr_dict.get(edge_type)
+            if reach is not None:
+                near = reach.edges(edge_type)
+                last = torch.tensor([[len(nodes) - 1] for nodes in x], device=edge_index.device)
+                edge_index = torch.minimum(edge_index[:, near], last)
+                edge_attr = None if edge_attr is None else edge_attr[near]
+                if not edge_index.size(1):
+                    continue
+            message = self.convs[name](x, edge_index, edge_attr)
             out[target] = out[target] + self.message_weight[name] * message
         mixed = {t: h + self.mix[t](nn.functional.gelu(self.norm[t](h))) for t, h in out.items()}
         return {t: h * (1 + self.scale[t]) + self.shift[t] for t, h in mixed.items()}
@@ -145,9 +154,14 @@ class RelationEncoder(nn.Module):
         num_layers: Rounds of message passing.
         edge_dim: Width of the relation features on every edge; 0 for none.
 
+    Attributes:
+        trims_to_user: Tells learners that `forward` takes a `support_size`.
+
     Raises:
         ConfigError: A width or the number of layers is not positive, or there is no edge type.
     """
+
+    trims_to_user = True
 
     def __init__(
         self,
@@ -192,8 +206,18 @@ class RelationEncoder(nn.Module):
         x_dict: Mapping[str, Tensor],
         edge_index_dict: Mapping[EdgeType, Tensor],
         edge_attr_dict: Mapping[EdgeType, Tensor] | None = None,
+        *,
+        support_size: int | None = None,
     ) -> dict[str, Tensor]:
-        """Return one embedding per node.
+        """Return one embedding per node, or the user's alone at a fraction of the work.
+
+        Args:
+            x_dict: Node features.
+            edge_index_dict: Edges.
+            edge_attr_dict: Relation features.
+            support_size: Slots of the support of the one episode that the input is, laid out as
+                in `EpisodeBatch`. Layers then leave out what can no longer reach its user, and
+                the output is `{"user": ...}` of one row, the same as without.
 
         Shapes:
             x_dict: float32, `[n_nodes_of_type, in_channels]`.
@@ -219,8 +243,12 @@ class RelationEncoder(nn.Module):
                     "build the encoder from this graph's metadata()"
                 )
         h: Mapping[str, Tensor] = {t: self.input[t](x) for t, x in x_dict.items()}
-        for layer in self.layers:
-            h = layer(h, edge_index_dict, edge_attr_dict or {})
+        is_trimmed = support_size is not None and Reach.is_known(edge_index_dict)
+        for after, layer in zip(reversed(range(len(self.layers))), self.layers, strict=True):
+            reach = Reach(after, support_size or 0) if is_trimmed else None
+            h = layer(h, edge_index_dict, edge_attr_dict or {}, reach)
+        if support_size is not None:
+            h = {"user": h["user"][:1]}
         return {t: self.output[t](x) for t, x in h.items()}
 
 

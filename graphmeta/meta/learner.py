@@ -135,7 +135,8 @@ class Learner(nn.Module, ABC):
     ) -> Tensor:
         """Return the users' embeddings, each from the encoder with that user's weights.
 
-        Relation features are passed on to an encoder whose `edge_dim` asks for them.
+        Relation features are passed on to an encoder whose `edge_dim` asks for them. One that
+        `trims_to_user` is told the size of the support, so that it need not embed all nodes.
 
         Shapes:
             x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
@@ -148,8 +149,12 @@ class Learner(nn.Module, ABC):
         if getattr(self.encoder, "edge_dim", 0):
             inputs.append(dict(episodes.edge_attr_dict))
 
+        options = {}
+        if getattr(self.encoder, "trims_to_user", False):
+            options["support_size"] = episodes.support.item_index.size(1)
+
         def run(weights: FastWeights, arguments: list[dict[Any, Tensor]]) -> Tensor:
-            out = functional_call(self.encoder, weights, tuple(arguments))
+            out = functional_call(self.encoder, weights, tuple(arguments), options)
             if "user" not in out:
                 raise EncoderError(
                     f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from graphmeta.data import from_frame, planted_interactions
+from graphmeta.data.cold_users import Support
 from graphmeta.encoders import RelationConv, RelationEncoder
+from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, EncoderError
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.relation_features import EDGE_DIM
 
 RATES, REV = ("user", "rates", "item"), ("item", "rev_rates", "user")
 METADATA = (["user", "item"], [RATES, REV])
@@ -94,3 +99,38 @@ def test_bad_input() -> None:
         encoder({**x_dict, "tag": torch.zeros(1, 4)}, edges)
     with pytest.raises(EncoderError, match="is not in the metadata"):
         encoder(x_dict, {("user", "likes", "item"): edges[RATES]})
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3, 4])
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_the_users_embedding_alone_is_the_same(num_layers: int, k: int) -> None:
+    with weights_drawn_by(0):
+        encoder = RelationEncoder(
+            METADATA, out_channels=4, num_layers=num_layers, edge_dim=EDGE_DIM
+        )
+        for parameter in encoder.parameters():
+            nn.init.normal_(parameter, std=0.3)
+    graph = from_frame(planted_interactions(30, 20, per_user=6), time="time")
+    shown = torch.tensor([[0, 1, 2], [3, 4, -1], [5, -1, -1]])[:, :k]
+    episodes = EpisodeSampler(graph, num_neighbors=(3, 3)).sample(
+        Support(shown), generator=torch.Generator().manual_seed(0)
+    )
+    assert k == 0 or int((episodes.node_index_dict["user"] >= 0).sum()) > 6
+    for row in range(3):
+        x_dict = {
+            t: torch.randn(index.size(1), 4, generator=torch.Generator().manual_seed(row))
+            for t, index in episodes.node_index_dict.items()
+        }
+        edges = {e: x[row] for e, x in episodes.edge_index_dict.items()}
+        attr = {e: x[row] for e, x in episodes.edge_attr_dict.items()}
+        whole = encoder(x_dict, edges, attr)["user"][:1]
+        alone = encoder(x_dict, edges, attr, support_size=k)
+        assert list(alone) == ["user"]
+        torch.testing.assert_close(alone["user"], whole)
+    # With edges of another type the distances are not known: nothing is left out.
+    social = ("user", "trusts", "user")
+    third = RelationEncoder((METADATA[0], [*METADATA[1], social]), out_channels=4)
+    plain = {**edges, social: torch.tensor([[1], [0]])}
+    torch.testing.assert_close(
+        third(x_dict, plain, support_size=k)["user"], third(x_dict, plain)["user"][:1]
+    )
