@@ -2,6 +2,7 @@
 
 from graphmeta.data.audit import AuditReport, audit_leakage, audit_split
 from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.cold_user_masks import ColdUserMasks
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
@@ -12,17 +13,22 @@ from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.scipy_matrix import from_scipy, to_scipy
 from graphmeta.data.split import split_cold_users, split_hash
+from graphmeta.data.support_query_masks import SupportQueryMasks
 from graphmeta.data.synthetic import planted_interactions
 from graphmeta.data.table import from_frame
+from graphmeta.data.visible_graph import VisibleGraph
 
 __all__ = [
     "AuditReport",
     "ColdSplit",
+    "ColdUserMasks",
     "ColdUsers",
     "FeatureMatrix",
     "IdMap",
     "NamedSet",
     "Support",
+    "SupportQueryMasks",
+    "VisibleGraph",
     "audit_leakage",
     "audit_split",
     "bipartite_graph",

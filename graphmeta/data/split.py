@@ -52,7 +52,8 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
     if not len(train_edges):
         raise DataError(f"seed {seed} leaves no training user of {len(user_ids)}; add users")
     k = history_size(graph, k_max)
-    order = _history_order(graph, np.flatnonzero(role[users] > 0), seed)
+    held_out = np.flatnonzero(role[users] > 0)
+    order = history_order(graph, held_out, seed, in_time="time" in graph[FORWARD])
     train, item_row = training_graph(graph, train_edges)
     parts = [
         cold_users(
@@ -169,10 +170,15 @@ def cold_users(
     )
 
 
-def _history_order(graph: HeteroData, edges: Array, seed: int) -> Array:
+def history_order(graph: HeteroData, edges: Array, seed: int, *, in_time: bool) -> Array:
+    """Return the edges sorted by user, then by time or else by `h(f"{S}/{u}/{i}")`.
+
+    Ties are settled by item id. A user's order depends neither on other users nor on the order of
+    the edges.
+    """
     users, items = graph[FORWARD].edge_index.numpy()
     users, items = users[edges], items[edges]
-    if "time" in graph[FORWARD]:
+    if in_time:
         key = graph[FORWARD].time.numpy()[edges]
     else:
         user_ids, item_ids = graph["user"].id_map.ids, graph["item"].id_map.ids

@@ -1,0 +1,141 @@
+"""Batches of training episodes, epoch by epoch, for any training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+from torch_geometric.data import HeteroData
+
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.support_draws import SupportDraws
+
+
+class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
+    """Yields episodes of training users with their whole rows, each user once per epoch.
+
+    A batch draws one k, log-uniform in 1 to `k_max` (0 in one batch out of ten where users have
+    features). k items of a user, random ones or, where edges have times, the first ones every other
+    time, become the support; what else is in the user's row is the query. At least one item is left
+    for it, so users with a single item are left out. The user's own node is not sampled.
+
+    Iterating again gives the next epoch. A batch is a function of `seed`, the epoch and its number
+    in the epoch alone. So `DataLoader(loader, batch_size=None, num_workers=2)` gives the same
+    batches, sampled ahead; its workers have copies, so call `set_epoch` before each pass.
+
+    Args:
+        graph: The training graph.
+        sampler: Samples that graph.
+        batch_size: Users per batch; the last one may be smaller.
+        k_max: Largest support.
+        seed: Draws the order of the users, supports and neighbours.
+
+    Shapes:
+        yields: an `EpisodeBatch`, and `seen`, float32, `[n_episodes, n_items]`; ones at support and
+            query items.
+
+    Raises:
+        ConfigError: A number is out of its range.
+        DataError: No user has two items, or the sampler is of another graph.
+    """
+
+    def __init__(
+        self,
+        graph: HeteroData,
+        *,
+        sampler: EpisodeSampler,
+        batch_size: int = 128,
+        k_max: int = 10,
+        seed: int = 0,
+    ) -> None:
+        if min(batch_size, k_max) < 1:
+            raise ConfigError(f"batch_size={batch_size} and k_max={k_max} must be at least 1")
+        size = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
+        if size != (sampler.num_users, sampler.num_items):
+            raise DataError(
+                f"the sampler is of a graph of {sampler.num_users} users and {sampler.num_items} "
+                f"items, but this one has {size[0]} and {size[1]}; make it from the same graph"
+            )
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.k_max = k_max
+        self.seed = seed
+        self.epoch = 0
+        self._k_min = 0 if "x" in graph["user"] else 1
+        self._draws = SupportDraws(graph)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.users) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[EpisodeBatch, Tensor]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return self._batches(epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make `epoch` the next one; the same epoch gives the same batches again."""
+        self.epoch = epoch
+
+    @property
+    def users(self) -> Tensor:
+        """Rows of the users with at least two items; int64, `[n_users]`."""
+        return self._draws.users
+
+    @property
+    def is_timed(self) -> bool:
+        """True where a support may be the first items in time."""
+        return self._draws.is_timed
+
+    def user_batches(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return all users in a random order, cut into batches.
+
+        Shapes:
+            output: int64, `[batch_size]` each; the last may be shorter.
+        """
+        order = self.users[torch.randperm(len(self.users), generator=generator)]
+        return order.split(self.batch_size)
+
+    def support_size(self, draw: float) -> int:
+        """Return k for a number that is uniform in 0 to 1."""
+        if self._k_min == 0 and draw < 0.1:
+            return 0
+        return min(self.k_max, int(math.exp(draw * math.log(self.k_max + 1))))
+
+    def load(
+        self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
+    ) -> tuple[EpisodeBatch, Tensor]:
+        """Return the episodes of some users, and their whole rows.
+
+        Args:
+            users: Rows of the training graph.
+            k: Support size; users with k items or fewer show all but one.
+            in_order: Take the first items in time, not random ones.
+            generator: Draws supports, then neighbours.
+
+        Shapes:
+            users: int64, `[n_episodes]`.
+            output: an `EpisodeBatch`, and float32, `[n_episodes, n_items]`.
+        """
+        support, seen = self._draws.draw(users, k, in_order=in_order, generator=generator)
+        return self.sampler.sample(support, generator=generator, own_user=users), seen
+
+    def _batches(self, epoch: int) -> Iterator[tuple[EpisodeBatch, Tensor]]:
+        batches = self.user_batches(self._generator(f"{epoch}"))
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for number in range(first, len(batches), step):
+            generator = self._generator(f"{epoch},{number}")
+            size, order = torch.rand(2, generator=generator).tolist()
+            in_order = self.is_timed and order < 0.5
+            yield self.load(
+                batches[number], self.support_size(size), in_order=in_order, generator=generator
+            )
+
+    def _generator(self, of: str) -> torch.Generator:
+        digest = hashlib.blake2b(f"{self.seed},{of}".encode(), digest_size=8).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)

@@ -1,0 +1,161 @@
+"""The episode loader: every user once, the same by seed and epoch, and as MetaTrainer draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch_geometric.data import HeteroData
+
+from graphmeta.data import from_frame, planted_interactions
+from graphmeta.encoders import CatalogueHead, RelationEncoder
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.meta import MAML, MetaTrainer
+from graphmeta.tasks.episode import RATES, EpisodeBatch
+from graphmeta.tasks.episode_loader import EpisodeLoader
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+Batch = tuple[EpisodeBatch, Tensor]
+
+
+@pytest.fixture
+def graph() -> HeteroData:
+    """Thirty users of two to six items; the last has one."""
+    frame = planted_interactions(30, 20, 2, per_user=6, seed=1)
+    keep = frame.groupby("user").cumcount() < frame["user"].str[1:].astype(int) % 5 + 2
+    frame = frame[keep & ((frame["user"] != "u29") | ~frame["user"].duplicated())]
+    return from_frame(frame, rating="rating", time="time")
+
+
+def loader_of(graph: HeteroData, **options: int) -> EpisodeLoader:
+    return EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(3, 2)), **options)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    tensors = [
+        [e.support.item_index, e.own_user, *e.node_index_dict.values(), *e.edge_index_dict.values()]
+        for e in (a[0], b[0])
+    ]
+    return torch.equal(a[1], b[1]) and all(torch.equal(x, y) for x, y in zip(*tensors, strict=True))
+
+
+def all_same(a: Iterable[Batch], b: Iterable[Batch]) -> bool:
+    return all(same(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_an_epoch_has_each_user_with_two_items_once(graph: HeteroData) -> None:
+    loader = loader_of(graph, batch_size=8)
+    batches = list(loader)
+    assert len(batches) == len(loader) == 4
+    assert [len(episodes) for episodes, _ in batches] == [8, 8, 8, 5]
+    degree = graph[RATES].edge_index[0].bincount()
+    wanted = (degree >= 2).nonzero().flatten()
+    assert len(wanted) == 29
+    seen_users = torch.cat([episodes.own_user for episodes, _ in batches])
+    assert not torch.equal(seen_users, wanted)
+    assert torch.equal(seen_users.sort().values, wanted)
+
+
+def test_support_and_query_make_up_a_users_row(graph: HeteroData) -> None:
+    dense = torch.zeros(30, 20)
+    dense[tuple(graph[RATES].edge_index)] = 1.0
+    loader = loader_of(graph, batch_size=8)
+    for _ in range(3):
+        for episodes, seen in loader:
+            assert torch.equal(seen, dense[episodes.own_user])
+            query = seen - episodes.support.to_dense(20)
+            assert bool((query >= 0).all())
+            assert bool((query.sum(1) >= 1).all())
+            users = episodes.node_index_dict["user"]
+            assert not bool((users == episodes.own_user.unsqueeze(1)).any())
+
+
+def test_half_of_the_supports_are_the_first_items(graph: HeteroData) -> None:
+    user, item = graph[RATES].edge_index
+    first = torch.full((30,), -1)
+    for edge in graph[RATES].time.argsort(descending=True).tolist():
+        first[user[edge]] = item[edge]
+    loader = loader_of(graph, batch_size=29, seed=3)
+    is_first = []
+    for _ in range(300):
+        (episodes, _), *_ = loader
+        is_first.append(torch.equal(episodes.support.item_index[:, 0], first[episodes.own_user]))
+    assert 0.4 < sum(is_first) / 300 < 0.6
+
+
+def test_support_sizes_are_log_uniform(graph: HeteroData) -> None:
+    draws = torch.rand(20_000, generator=torch.Generator().manual_seed(0)).tolist()
+    featureless, featured = loader_of(graph), graph.clone()
+    featured["user"].x = torch.eye(30)
+    for loader, zero in ((featureless, 0.0), (loader_of(featured), 0.1)):
+        share = torch.bincount(torch.tensor([loader.support_size(d) for d in draws])) / 20_000
+        wanted = torch.tensor([0.0, *(math.log((k + 1) / k) / math.log(11) for k in range(1, 11))])
+        if zero:  # What is below 0.1 would all have been ones.
+            wanted[0], wanted[1] = zero, wanted[1] - zero
+        assert share.tolist() == pytest.approx(wanted.tolist(), abs=0.01)
+
+
+def test_seed_and_epoch_decide(graph: HeteroData) -> None:
+    loader, again, other = (loader_of(graph, batch_size=8, seed=s) for s in (0, 0, 1))
+    epochs = [list(loader), list(loader)]
+    state = torch.get_rng_state()
+    assert all_same(epochs[0], again)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all_same(epochs[1], again)
+    assert not all_same(*epochs)
+    assert not all_same(epochs[0], other)
+    loader.set_epoch(1)
+    assert loader.epoch == 1
+    assert all_same(epochs[1], loader)
+
+
+def test_workers_change_nothing(graph: HeteroData) -> None:
+    alone = list(loader_of(graph, batch_size=8))
+    shared = DataLoader(loader_of(graph, batch_size=8), batch_size=None, num_workers=2)
+    assert len(shared) == 4
+    assert all_same(alone, shared)
+
+
+class Recorder(MAML):
+    """Keeps the episodes that a trainer makes, and draws what a learner may draw."""
+
+    def outer_loss(self, episodes: EpisodeBatch, head: CatalogueHead, seen: Tensor, **_: object):
+        self.batches = [*getattr(self, "batches", []), (episodes, seen)]
+        return head.bias.sum()
+
+
+def test_meta_trainer_could_be_built_on_it(graph: HeteroData) -> None:
+    """The same generator gives the batches that `MetaTrainer` trains on."""
+    encoder = RelationEncoder(graph.metadata(), out_channels=4, num_layers=1)
+    learner, head = Recorder(encoder), CatalogueHead(graph, channels=4)
+    loader = loader_of(graph, batch_size=8)
+    trainer = MetaTrainer(learner, head, graph, sampler=loader.sampler, batch_size=8, seed=5)
+    for _ in range(2):
+        trainer.run_epoch()
+    generator, batches = torch.Generator().manual_seed(5), []
+    for _ in range(2):
+        for users in loader.user_batches(generator):
+            size, order, _ = torch.rand(3, generator=generator).tolist()  # The last: is_adapted.
+            in_order = loader.is_timed and order < 0.5
+            k = loader.support_size(size)
+            batches.append(loader.load(users, k, in_order=in_order, generator=generator))
+    assert len(batches) == 8
+    assert all_same(batches, learner.batches)
+
+
+def test_bad_input(graph: HeteroData) -> None:
+    with pytest.raises(ConfigError, match="batch_size=0 and k_max=10 must be at least 1"):
+        loader_of(graph, batch_size=0)
+    with pytest.raises(ConfigError, match="k_max=0 must be at least 1"):
+        loader_of(graph, k_max=0)
+    other = from_frame(planted_interactions(30, 40))
+    with pytest.raises(DataError, match="30 users and 40 items, but this one has 30 and 20"):
+        EpisodeLoader(graph, sampler=EpisodeSampler(other))
+    graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
+    del graph[RATES].time, graph[RATES].rating
+    with pytest.raises(DataError, match="no training user has two items"):
+        loader_of(graph)
