@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.encoders.feature_prior import FeaturePrior
 from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
+from graphmeta.encoders.resting_head import RestingHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.tasks.episode import EpisodeBatch
 
@@ -39,6 +40,7 @@ class CatalogueHead(nn.Module):
         self.vote = NeighborVote(graph)
         self.curve = SupportSizeCurve({"vote": 1.0, "product": 0.1, "prior": 0.0})
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
+        self._resting: tuple[object, RestingHead] | None = None
         has_features = "x" in graph["user"]
         self.features = (
             FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
@@ -64,17 +66,32 @@ class CatalogueHead(nn.Module):
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
     ) -> Float[Tensor, "n n_items"]:
         """Return every item's score for the n episodes' users."""
-        size = episodes.support.size
-        at = self.curve(size)
-        vote, prior = self.vote(z, episodes, self.table.embedding)
-        is_shown = (size > 0).unsqueeze(1)
-        mixed = at["vote"] * vote + at["prior"] * prior + self.bias + self._product(z, episodes)
-        scores = torch.where(is_shown, mixed, prior)
-        if self.features is None:
-            return scores
         own = episodes.own_user
-        rows = self.vote.interactions.rows(own) if bool((own >= 0).any()) else None
+        are_new = not bool((own >= 0).any())
+        if are_new and not torch.is_grad_enabled():
+            scores = self._at_rest()(z, episodes)
+        else:
+            size = episodes.support.size
+            at = self.curve(size)
+            vote, prior = self.vote(z, episodes, self.table.embedding)
+            product = self._product(z, episodes)
+            mixed = at["vote"] * vote + at["prior"] * prior + self.bias + product
+            scores = torch.where((size > 0).unsqueeze(1), mixed, prior)
+        if self.features is None or episodes.support.user_x is None:
+            return scores
+        rows = None if are_new else self.vote.interactions.rows(own)
         return scores + self.features(episodes, rows)
+
+    def _at_rest(self) -> RestingHead:
+        """Return the head at rest, made anew where a weight has changed since."""
+        weights = [*self.table.parameters(), *self.vote.parameters(), self.bias]
+        state = tuple((weight.data_ptr(), weight._version) for weight in weights)
+        if self._resting is None or self._resting[0] != state:
+            self._resting = (
+                state,
+                RestingHead(self.table, self.vote, self.curve, self.bias),
+            )
+        return self._resting[1]
 
     def _product(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
         product: Tensor = self.table.score(z)

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
@@ -33,6 +33,8 @@ class InteractionMatrix(nn.Module):
             pointer[1:] = torch.bincount(row, minlength=n).cumsum(0)
             self.register_buffer(f"{name}_pointer", pointer, persistent=False)
             self.register_buffer(f"{name}_column", column, persistent=False)
+        longest = int(self.user_pointer.diff().max()) if num_users and edge_index.numel() else 0
+        self._n_bisections = longest.bit_length()
         self.register_buffer("ones", torch.ones(edge_index.size(1)), persistent=False)
 
     user_pointer: Tensor
@@ -50,16 +52,34 @@ class InteractionMatrix(nn.Module):
         matrix, transposed = self._both()
         return _product(transposed, matrix, x)
 
+    def has(self, user: Int[Tensor, "*#n"], item: Int[Tensor, "*#n"]) -> Bool[Tensor, "*#n"]:
+        """Return whether there is an interaction, by bisection in each user's sorted items."""
+        if not len(self.user_column):
+            return (user < 0) & (item < 0)
+        low, high = self.user_pointer[user], self.user_pointer[user + 1]
+        end, last = high, len(self.user_column) - 1
+        for _ in range(self._n_bisections):
+            middle = (low + high) // 2
+            is_before = (self.user_column[middle.clamp(max=last)] < item) & (low < high)
+            low = torch.where(is_before, middle + 1, low)
+            high = torch.where(is_before, high, middle)
+        return (low < end) & (self.user_column[low.clamp(max=last)] == item)
+
+    def items_of(
+        self, user: Int[Tensor, " n"]
+    ) -> tuple[Int[Tensor, " n_entries"], Int[Tensor, " n_entries"]]:
+        """Return every item of some users, none for -1, each with its user's place in `user`."""
+        known = user >= 0
+        start = self.user_pointer[user.clamp(min=0)]
+        length = (self.user_pointer[user.clamp(min=0) + 1] - start) * known
+        place = torch.arange(len(user), device=user.device).repeat_interleave(length)
+        first = start - (length.cumsum(0) - length)
+        return place, self.user_column[first[place] + torch.arange(len(place), device=user.device)]
+
     def rows(self, user: Int[Tensor, " n"]) -> Float[Tensor, "n n_items"]:
         """Return the rows of some users, zero for -1."""
-        known = user >= 0
-        pointer, column = self.user_pointer, self.user_column
-        start = pointer[user.clamp(min=0)]
-        length = (pointer[user.clamp(min=0) + 1] - start) * known
-        row = torch.arange(len(user), device=user.device).repeat_interleave(length)
-        slot = torch.arange(len(row), device=user.device) - (length.cumsum(0) - length)[row]
         out = torch.zeros(len(user), self.shape[1], device=user.device)
-        out[row, column[start[row] + slot]] = 1.0
+        out[self.items_of(user)] = 1.0
         return out
 
     def _both(self) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,8 @@ class NeighborVote(nn.Module):
     The sharpness `p`, the normalisations `q` and `r`, the weight `t` of taste against overlap
     and the share `e` of the prior are learnt per support size. At t = 0 this is UserKNN with
     similarities to the power p. An episode's own user neither votes nor counts as popularity;
-    a user without support is served the popularity.
+    a user without support is served the popularity. Where the episodes carry sampled `voters`
+    only they vote, and the cost depends on their number, not on that of the training users.
 
     Args:
         graph: The training graph.
@@ -59,36 +60,74 @@ class NeighborVote(nn.Module):
 
         The popularity has one row where all n users are new.
         """
-        at = self.curve(episodes.support.size)
-        attention = self.attention(z, episodes, embedding)
-        vote = self.interactions.to_items(attention)
+        attention = self.attention(z, episodes, self.tastes(embedding))
+        vote = self.votes(attention, episodes)
         vote = vote / vote.sum(1, keepdim=True).clamp(min=1e-9)
         popularity = self.popularity(episodes.own_user)
-        has_voter = attention.sum(1, keepdim=True) > 0
-        share = at["prior"].sigmoid().where(has_voter, torch.ones(()))
+        share = self.prior_share(attention, episodes)
         return ((1 - share) * vote + share * popularity).log(), popularity.log()
 
     def attention(
         self,
         z: Float[Tensor, "n c"],
         episodes: EpisodeBatch,
-        embedding: Float[Tensor, "n_items c"],
-    ) -> Float[Tensor, "n n_users"]:
-        """Return the weight of every training user's vote."""
+        tastes: Float[Tensor, "n_users c"],
+    ) -> Float[Tensor, "n n_voters"]:
+        """Return the weight of every training user's vote, or of the sampled voters' votes.
+
+        Args:
+            z: Embeddings of the episodes' users.
+            episodes: The users.
+            tastes: What `tastes` returned.
+        """
         at = self.curve(episodes.support.size)
         log_degree = self.item_degree.log1p()
-        rarity = torch.exp(-at["rarity"] * (log_degree - log_degree.mean()))
-        shown = episodes.support.to_dense(len(log_degree))
-        overlap = self.interactions.to_users(shown * rarity)
-        own = episodes.own_user
-        overlap = overlap * (torch.arange(overlap.size(1), device=own.device) != own.unsqueeze(1))
-        taste = fn.normalize(z, dim=1) @ fn.normalize(self.tastes(embedding), dim=1).T
+        item, mask = episodes.support.item_index.clamp(min=0), episodes.support.mask
+        weight = torch.exp(-at["rarity"] * (log_degree[item] - log_degree.mean())) * mask
+        z, tastes, own = fn.normalize(z, dim=1), fn.normalize(tastes, dim=1), episodes.own_user
+        if episodes.voters is None:
+            shown = weight.new_zeros(len(item), len(log_degree)).scatter_add(1, item, weight)
+            overlap = self.interactions.to_users(shown)
+            everyone = torch.arange(overlap.size(1), device=own.device)
+            overlap = overlap * (everyone != own.unsqueeze(1))
+            degree, taste = self.user_degree, z @ tastes.T
+        else:
+            voter = episodes.voters.clamp(min=0)
+            shared = self.interactions.has(voter.unsqueeze(2), item.unsqueeze(1)).to(weight.dtype)
+            overlap = (shared @ weight.unsqueeze(2)).squeeze(2) * (episodes.voters >= 0)
+            degree, taste = self.user_degree[voter], (tastes[voter] @ z.unsqueeze(2)).squeeze(2)
         logit = (
             at["overlap"] * overlap.clamp(min=1e-9).log()
-            - at["degree"] * (self.user_degree + self.log_smoothing.exp()).log()
+            - at["degree"] * (degree + self.log_smoothing.exp()).log()
             + at["taste"] * taste
         )
         return logit.masked_fill(overlap <= 0, -1e9).softmax(1) * (overlap > 0)
+
+    def votes(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n n_items"]:
+        """Return the attention that each item's users have."""
+        if episodes.voters is None:
+            return self.interactions.to_items(attention)
+        n, n_items = len(attention), self.interactions.shape[1]
+        place, weight = self.ballots(attention, episodes)
+        return weight.new_zeros(n * n_items).index_add(0, place, weight).view(n, n_items)
+
+    def ballots(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> tuple[Int[Tensor, " n_ballots"], Float[Tensor, " n_ballots"]]:
+        """Return each vote of a sampled voter for an item, as its place in `[n * n_items]`."""
+        assert episodes.voters is not None
+        voter, item = self.interactions.items_of(episodes.voters.flatten())
+        row = voter // max(1, episodes.voters.size(1))
+        return row * self.interactions.shape[1] + item, attention.flatten()[voter]
+
+    def prior_share(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n 1"]:
+        """Return the share of the popularity in the vote; all of it where nobody votes."""
+        share = self.curve(episodes.support.size)["prior"].sigmoid()
+        return share.where(attention.sum(1, keepdim=True) > 0, torch.ones_like(share))
 
     def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_users c"]:
         """Return the mean embedding of every training user's items."""

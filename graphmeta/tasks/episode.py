@@ -30,6 +30,8 @@ class EpisodeBatch:
         edge_index_dict: int64, `[n_episodes, 2, n_edges_of_type]`, local node numbers.
         edge_attr_dict: float32, `[n_episodes, n_edges_of_type, edge_dim]`, relation features.
         own_user: int64, `[n_episodes]`; the row of a training user, -1 for a new user.
+        voters: int64, `[n_episodes, n_voters]`; rows of training users who share an item with
+            the support, -1 for padding. None where all who do are meant.
     """
 
     support: Support
@@ -37,6 +39,7 @@ class EpisodeBatch:
     edge_index_dict: dict[EdgeType, Tensor]
     edge_attr_dict: dict[EdgeType, Tensor]
     own_user: Tensor
+    voters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.support)
@@ -49,6 +52,7 @@ class EpisodeBatch:
             {t: x[rows] for t, x in self.edge_index_dict.items()},
             {t: x[rows] for t, x in self.edge_attr_dict.items()},
             self.own_user[rows],
+            None if self.voters is None else self.voters[rows],
         )
 
     def to(self, device: torch.device | str) -> EpisodeBatch:
@@ -59,6 +63,7 @@ class EpisodeBatch:
             {t: x.to(device) for t, x in self.edge_index_dict.items()},
             {t: x.to(device) for t, x in self.edge_attr_dict.items()},
             self.own_user.to(device),
+            None if self.voters is None else self.voters.to(device),
         )
 
     def leave_one_out(
@@ -97,6 +102,7 @@ class EpisodeBatch:
             edges,
             {t: x.repeat_interleave(v, 0) for t, x in self.edge_attr_dict.items()},
             self.own_user[episode],
+            None if self.voters is None else self.voters[episode],
         )
         return LeaveOneOut(views, target.clamp(min=0), used / used_views)
 

@@ -24,18 +24,30 @@ class EpisodeSampler:
         graph: The training graph; cold users are not in it.
         num_neighbors: Users drawn per support item, then items drawn per such user; -1
             takes all.
+        num_voters: Users drawn per support item as `voters`; None leaves them out, which means
+            all.
 
     Raises:
-        ConfigError: `num_neighbors` does not hold two numbers of -1 or more.
+        ConfigError: `num_neighbors` does not hold two numbers of -1 or more, or `num_voters` is
+            below 1.
     """
 
-    def __init__(self, graph: HeteroData, *, num_neighbors: tuple[int, int] = (16, 8)) -> None:
+    def __init__(
+        self,
+        graph: HeteroData,
+        *,
+        num_neighbors: tuple[int, int] = (16, 8),
+        num_voters: int | None = None,
+    ) -> None:
         if len(num_neighbors) != 2 or min(num_neighbors) < -1:
             raise ConfigError(
                 f"num_neighbors={num_neighbors} must be (users per item, items per user), "
                 "each -1 (all) or more"
             )
+        if num_voters is not None and num_voters < 1:
+            raise ConfigError(f"num_voters={num_voters} must be at least 1, or None for all")
         self.num_neighbors = num_neighbors
+        self.num_voters = num_voters
         self.num_users = int(graph["user"].num_nodes)
         self.num_items = int(graph["item"].num_nodes)
         edge_index = graph[RATES].edge_index
@@ -71,12 +83,10 @@ class EpisodeSampler:
                 f"{self.num_items} items; map ids with the training graph's id_map"
             )
         row, slot = support.mask.nonzero().unbind(1)
-        drawn, user, edge = sample_neighbors(
-            self._users_of, item[row, slot], self.num_neighbors[0], generator=generator
+        of_row = None if own_user is None else own_user[row]
+        drawn, user, edge = self._other_users(
+            item[row, slot], of_row, self.num_neighbors[0], generator
         )
-        if own_user is not None:
-            other = user != own_user[row[drawn]]
-            drawn, user, edge = drawn[other], user[other], edge[other]
         users = _Block(row[drawn], user, n, self.num_users, start=1)
         drawn_item, second_item, second_edge = sample_neighbors(
             self._items_of, users.node, self.num_neighbors[1], generator=generator
@@ -112,7 +122,21 @@ class EpisodeSampler:
         edge_index: dict[EdgeType, Tensor] = {RATES: rates, REV_RATES: reverse}
         edge_attr: dict[EdgeType, Tensor] = {RATES: rates_x, REV_RATES: reverse_x}
         own_row = torch.full((n,), -1) if own_user is None else own_user
-        return EpisodeBatch(support, node_index, edge_index, edge_attr, own_row)
+        voters = None
+        if self.num_voters is not None:
+            drawn, user, _ = self._other_users(item[row, slot], of_row, self.num_voters, generator)
+            voters = _Block(row[drawn], user, n, self.num_users, start=0).table(n)
+        return EpisodeBatch(support, node_index, edge_index, edge_attr, own_row, voters)
+
+    def _other_users(
+        self, item: Tensor, own_user: Tensor | None, fanout: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw users of each item, less its own; see `sample_neighbors`."""
+        drawn, user, edge = sample_neighbors(self._users_of, item, fanout, generator=generator)
+        if own_user is None:
+            return drawn, user, edge
+        other = user != own_user[drawn]
+        return drawn[other], user[other], edge[other]
 
 
 class _Block:

@@ -40,3 +40,16 @@ def test_a_copy_works_alone() -> None:
     torch.testing.assert_close(copy.deepcopy(matrix()).to_users(x), ROWS.T)
     double = matrix().double()
     torch.testing.assert_close(double.to_users(x.double()), ROWS.T.double())
+
+
+def test_every_pair_is_found_or_not() -> None:
+    user, item = torch.arange(4).view(4, 1), torch.arange(5).view(1, 5)
+    assert torch.equal(matrix().has(user, item), ROWS > 0)
+    empty = InteractionMatrix(torch.zeros(2, 0, dtype=torch.long), num_users=4, num_items=5)
+    assert not bool(empty.has(user, item).any())
+
+
+def test_items_of_some_users() -> None:
+    place, item = matrix().items_of(torch.tensor([3, -1, 2, 0]))
+    assert place.tolist() == [0, 0, 0, 3, 3, 3]
+    assert item.tolist() == [1, 2, 3, 0, 1, 4]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,7 +68,7 @@ def test_the_own_user_neither_votes_nor_counts() -> None:
     without[0] = 0
     seen, popular = NeighborVote(graph_of())(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), embedding())
     vote = NeighborVote(graph_of())
-    attention = vote.attention(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), embedding())
+    attention = vote.attention(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), vote.tastes(embedding()))
     assert attention[0].tolist()[0] == 0.0
     assert attention[0].sum().item() == pytest.approx(1.0)
     torch.testing.assert_close(popular[0].exp(), (without.sum(0) + 1.0) / (without.sum() + 5))
@@ -86,3 +88,35 @@ def test_renumbering_the_users_changes_nothing() -> None:
     first = NeighborVote(graph_of())(Z, episodes, embedding())
     second = NeighborVote(graph_of(ROWS[[2, 0, 3, 1]]))(Z, episodes, embedding())
     torch.testing.assert_close(first[0], second[0])
+
+
+def sampled(items: list[list[int]], voters: list[list[int]], own: list[int]) -> EpisodeBatch:
+    return replace(episodes_of(items, own), voters=torch.tensor(voters))
+
+
+def test_all_voters_sampled_are_all_voters() -> None:
+    vote, items, own = NeighborVote(graph_of()), [[0, 1], [3, -1]], [0, -1]
+    exact = vote(Z, episodes_of(items, own), embedding())
+    # In any order, with padding, and with one who shares nothing.
+    found = vote(Z, sampled(items, [[2, 1, -1], [0, 3, 2]], own), embedding())
+    for one, other in zip(exact, found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_some_voters_vote_as_if_there_were_no_others() -> None:
+    vote = NeighborVote(graph_of())
+    found, _ = vote(Z, sampled([[0, 1], [3, -1]], [[0, -1], [-1, -1]], [-1, -1]), embedding())
+    torch.testing.assert_close(found[0].exp(), by_hand(vote, Z[0], [0, 1], ROWS[:1]))
+    torch.testing.assert_close(found[1], vote.popularity(torch.tensor([-1]))[0].log())
+
+
+def test_the_gradient_is_that_of_all_voters() -> None:
+    gradients = []
+    for voters in (None, torch.tensor([[0, 1, 2], [2, 3, -1]])):
+        vote, z = NeighborVote(graph_of()), Z.clone().requires_grad_()
+        episodes = replace(episodes_of([[0, 1], [3, -1]]), voters=voters)
+        vote(z, episodes, embedding())[0][:, 4].sum().backward()
+        gradients.append([z.grad, *(p.grad for p in vote.parameters())])
+    assert sum(bool((g != 0).any()) for g in gradients[0]) == 6  # All items are equally rare.
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)

@@ -113,3 +113,28 @@ def test_bad_input(graph: HeteroData) -> None:
         EpisodeSampler(graph).sample(
             Support(torch.tensor([[15]])), generator=torch.Generator().manual_seed(0)
         )
+
+
+def test_voters_are_users_of_the_support(graph: HeteroData) -> None:
+    assert sample(graph).voters is None
+    own = torch.tensor([0, 1, 2, -1])
+    rows = torch.zeros(20, 15, dtype=torch.bool)
+    rows[tuple(graph[RATES].edge_index)] = True
+    for num_voters, is_all in ((2, False), (20, True)):
+        sampler = EpisodeSampler(graph, num_voters=num_voters)
+        episodes = sampler.sample(SUPPORT, generator=torch.Generator().manual_seed(0), own_user=own)
+        assert episodes.voters is not None
+        for row, voters in enumerate(episodes.voters):
+            shown = SUPPORT.item_index[row][SUPPORT.mask[row]]
+            found = voters[voters >= 0].tolist()
+            everyone = set(rows[:, shown].any(1).nonzero().flatten().tolist()) - {int(own[row])}
+            assert len(set(found)) == len(found) <= num_voters * max(1, len(shown))
+            assert set(found) == everyone if is_all else set(found) <= everyone
+        # They go where the episode goes.
+        assert torch.equal(episodes[1:3].voters, episodes.voters[1:3])
+        assert torch.equal(
+            episodes.leave_one_out().views.voters, episodes.voters.repeat_interleave(3, 0)
+        )
+    assert not bool((episodes.voters[2] >= 0).any())
+    with pytest.raises(ConfigError, match="num_voters=0"):
+        EpisodeSampler(graph, num_voters=0)

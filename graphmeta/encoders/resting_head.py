@@ -1,0 +1,93 @@
+"""The catalogue head between trainings: the same scores for new users, with less work."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from graphmeta.encoders.item_table import ItemTable
+from graphmeta.encoders.neighbor_vote import NeighborVote
+from graphmeta.encoders.support_size_curve import SupportSizeCurve
+from graphmeta.tasks.episode import EpisodeBatch
+
+
+class RestingHead:
+    """Scores new users with what they share computed once.
+
+    With `e` the prior's share of the vote, `a log((1 - e) vote_j + e pop_j)` is `a log(e pop_j)`
+    plus `a log(1 + (1 - e) vote_j / (e pop_j))`. The first part is, like the embedding product,
+    linear in a row of item j that is the same for all users: together they are one matrix
+    product. The second is zero for items without a vote, so that a few sampled voters touch few
+    items. No gradient passes through it.
+
+    Args:
+        table: The item table.
+        vote: The neighbours' vote.
+        curve: The head's curves `vote`, `product` and `prior`.
+        bias: The items' biases.
+
+    Shapes:
+        bias: float32, `[n_items]`.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, table: ItemTable, vote: NeighborVote, curve: SupportSizeCurve, bias: Tensor
+    ) -> None:
+        self._vote, self._curve, self._channels = vote, curve, table.channels
+        self._tastes = vote.tastes(table.embedding)
+        popularity = vote.popularity(torch.full((1,), -1, device=bias.device))[0]
+        self._rarity = 1 / popularity
+        columns = torch.stack([popularity.log(), bias, torch.ones_like(bias)], dim=1)
+        self._items = torch.cat([table.output, columns], dim=1).T.contiguous()
+
+    @torch.no_grad()
+    def __call__(
+        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n n_items"]:
+        """Return every item's score for the n episodes' users, all of them new."""
+        at = self._curve(episodes.support.size)
+        attention = self._vote.attention(z, episodes, self._tastes)
+        share = self._vote.prior_share(attention, episodes)
+        ones = torch.ones_like(share)
+        row = [
+            at["product"] * self._channels**-0.5 * z,
+            at["vote"] + at["prior"],
+            ones,
+            at["vote"] * share.log(),
+        ]
+        only_popular = torch.cat([torch.zeros_like(z[:1]), torch.eye(3, device=z.device)[:1]], 1)
+        is_shown = (episodes.support.size > 0).unsqueeze(1)
+        scores = torch.where(is_shown, torch.cat(row, dim=1), only_popular) @ self._items
+        ratio = (1 - share) / share / self._cast(attention, episodes).clamp(min=1e-9)
+        if episodes.voters is not None:
+            self._add_ballots(scores, attention, episodes, ratio, at["vote"])
+            return scores
+        lift = self._vote.votes(attention, episodes).mul_(ratio).mul_(self._rarity).log1p_()
+        return scores.addcmul_(lift, at["vote"])
+
+    def _cast(self, attention: Tensor, episodes: EpisodeBatch) -> Tensor:
+        """Return the votes that each user's voters cast in all; `[n, 1]`."""
+        degree = self._vote.user_degree
+        if episodes.voters is None:
+            return attention @ degree.unsqueeze(1)
+        return (attention * degree[episodes.voters.clamp(min=0)]).sum(1, keepdim=True)
+
+    def _add_ballots(
+        self,
+        scores: Tensor,
+        attention: Tensor,
+        episodes: EpisodeBatch,
+        ratio: Tensor,
+        weight: Tensor,
+    ) -> None:
+        """Add the lift of the items that some sampled voter knows."""
+        n_items = scores.size(1)
+        place, ballot = self._vote.ballots(attention, episodes)
+        row = place // n_items
+        votes = torch.zeros_like(scores).view(-1).index_add_(0, place, ballot)[place]
+        lift = votes * ratio.flatten()[row] * self._rarity[place - row * n_items]
+        flat = scores.view(-1)
+        # An item with several voters is written as often, each time with the same number.
+        flat[place] = flat[place] + lift.log1p_() * weight.flatten()[row]
