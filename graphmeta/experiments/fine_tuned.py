@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import DataError
-from graphmeta.meta import MAML
+from graphmeta.meta.fine_tuning import FineTuning
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.search_space import Axis, SearchSpace
 
@@ -62,12 +62,11 @@ class FineTuned:
         if self.inner_lr == 0:
             return self._general.unadapted().score(support)
         scorer = self._general.adapted()
-        scorer.learner = MAML(
+        scorer.learner = FineTuning(
             learner.encoder,
             adapt=learner.adapted_names,
             inner_steps=self.inner_steps,
             inner_lr=self.inner_lr,
-            inner_loss="support",
             is_batched=learner.is_batched,
-        ).to(scorer.device)
+        )
         return scorer.score(support)

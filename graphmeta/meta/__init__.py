@@ -3,12 +3,20 @@
 from graphmeta.meta.anil import ANIL
 from graphmeta.meta.check_encoder import EncoderReport, check_encoder
 from graphmeta.meta.check_learner import check_learner
+from graphmeta.meta.fine_tuning import FineTuning
+from graphmeta.meta.implicit_maml import ImplicitMAML
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.meta.maml import MAML
+from graphmeta.meta.memory_augmented import MemoryAugmented
+from graphmeta.meta.meta_critic import MetaCritic
 from graphmeta.meta.meta_sgd import MetaSGD
 from graphmeta.meta.meta_training import MetaTrainer
+from graphmeta.meta.neural_process import NeuralProcess
+from graphmeta.meta.prototypes import Prototypes
 from graphmeta.meta.query_loss import query_loss
 from graphmeta.meta.relation_learner import relation_learner
+from graphmeta.meta.relation_network import RelationNetwork
+from graphmeta.meta.reptile import Reptile
 from graphmeta.meta.ridge_head import RidgeHead
 
 __all__ = [
@@ -16,9 +24,17 @@ __all__ = [
     "MAML",
     "EncoderReport",
     "FastWeights",
+    "FineTuning",
+    "ImplicitMAML",
     "Learner",
+    "MemoryAugmented",
+    "MetaCritic",
     "MetaSGD",
     "MetaTrainer",
+    "NeuralProcess",
+    "Prototypes",
+    "RelationNetwork",
+    "Reptile",
     "RidgeHead",
     "check_encoder",
     "check_learner",

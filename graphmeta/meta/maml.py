@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -14,6 +15,7 @@ from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.tasks.episode import EpisodeBatch, LeaveOneOut
 
 InnerLoss = Literal["leave_one_out", "support"]
+OnNonFinite = Literal["raise", "keep"]
 # Views that adapt at once where no gradient is kept; more cost memory and gain no speed.
 VIEWS_AT_ONCE = 128
 
@@ -42,11 +44,13 @@ class MAML(Learner):
         first_order: Treat the inner gradients as constants in the outer gradient.
         max_views: Support edges left out per user and step while training; None for all. Fewer
             are cheaper and noisier; a new user's edges are always all used.
+        on_non_finite: What to do about a user whose inner loss or gradient is NaN or infinite:
+            raise, or warn and let that user keep the weights reached before.
         is_batched: Run all users at once with `vmap`; otherwise one after the other, for
             encoders whose operations `vmap` cannot batch.
 
     Raises:
-        ConfigError: A pattern matches no parameter, or a number is out of its range.
+        ConfigError: A pattern matches no parameter, or an option is out of its range.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class MAML(Learner):
         inner_loss: InnerLoss = "leave_one_out",
         first_order: bool = True,
         max_views: int | None = 3,
+        on_non_finite: OnNonFinite = "raise",
         is_batched: bool = True,
     ) -> None:
         super().__init__(encoder, adapt=adapt, is_batched=is_batched)
@@ -72,10 +77,15 @@ class MAML(Learner):
             raise ConfigError(f"inner_lr={inner_lr} must be above 0")
         if inner_loss not in get_args(InnerLoss):
             raise ConfigError(f"inner_loss={inner_loss!r} must be one of {get_args(InnerLoss)}")
+        if on_non_finite not in get_args(OnNonFinite):
+            raise ConfigError(
+                f"on_non_finite={on_non_finite!r} must be one of {get_args(OnNonFinite)}"
+            )
         self.inner_steps = inner_steps
         self.inner_loss = inner_loss
         self.first_order = first_order
         self.max_views = max_views
+        self.on_non_finite = on_non_finite
         start = torch.full((inner_steps, len(self.adapted_names)), inner_lr)
         self.log_step_size = nn.Parameter(start.log())
 
@@ -105,11 +115,11 @@ class MAML(Learner):
 
         Raises:
             EncoderError: No adapted parameter has a part in the users' embeddings.
-            NonFiniteError: An inner loss or gradient is NaN or infinite; the message names
-                the row in the batch and the step.
+            NonFiniteError: An inner loss or gradient is NaN or infinite, and `on_non_finite` is
+                "raise"; the message names the row in the batch, the step and the parameter.
         """
         k = episodes.support.item_index.size(1)
-        if self.inner_steps == 0 or k < self.min_support:
+        if not self.is_adaptive or k < self.min_support:
             return self.shared_weights(len(episodes))
         if torch.is_grad_enabled():
             return self._adapted(episodes, head, generator, first_row=0)
@@ -120,7 +130,7 @@ class MAML(Learner):
             self._adapted(episodes[start : start + size], head, generator, first_row=start)
             for start in range(0, len(episodes), size)
         ]
-        return {n: torch.cat([block[n].detach() for block in blocks]) for n in self.adapted_names}
+        return {n: torch.cat([block[n].detach() for block in blocks]) for n in blocks[0]}
 
     def _adapted(
         self,
@@ -130,12 +140,23 @@ class MAML(Learner):
         *,
         first_row: int,
     ) -> FastWeights:
-        fast = self.shared_weights(len(episodes))
+        inner_loss = self._inner_objective(episodes, head, generator)
+        return self._inner_loop(self.shared_weights(len(episodes)), inner_loss, first_row)
+
+    def _inner_objective(
+        self, episodes: EpisodeBatch, head: CatalogueHead, generator: torch.Generator | None
+    ) -> Callable[[FastWeights], Tensor]:
+        """Return each user's inner loss, `[n_episodes]`, as a function of the fast weights."""
+        if self.inner_loss == "support":
+            return lambda fast: self._support_loss(episodes, fast, head)
+        max_views = self.max_views if self.training else None
+        held_out = episodes.leave_one_out(max_views=max_views, generator=generator)
+        return lambda fast: self._leave_one_out_loss(held_out, fast, head)
+
+    def _inner_loop(
+        self, fast: FastWeights, inner_loss: Callable[[FastWeights], Tensor], first_row: int
+    ) -> FastWeights:
         second_order = self.training and not self.first_order
-        held_out = None
-        if self.inner_loss == "leave_one_out":
-            max_views = self.max_views if self.training else None
-            held_out = episodes.leave_one_out(max_views=max_views, generator=generator)
         keeps_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             # A view of a parameter made without gradients is no node of the inner graph.
@@ -144,15 +165,12 @@ class MAML(Learner):
                 for n, w in fast.items()
             }
             for step in range(self.inner_steps):
-                if held_out is None:
-                    loss = self._support_loss(episodes, fast, head)
-                else:
-                    loss = self._leave_one_out_loss(held_out, fast, head)
+                loss = inner_loss(fast)
                 gradients = torch.autograd.grad(
                     loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
                 )
-                self._check(loss, gradients, step, first_row)
-                fast = self._descend(fast, gradients, step)
+                finite = self._checked([*fast], loss, gradients, step, first_row)
+                fast = self._descend(fast, finite, step)
         return fast
 
     def _support_loss(
@@ -191,22 +209,44 @@ class MAML(Learner):
             )
         }
 
-    def _check(
-        self, loss: Tensor, gradients: Sequence[Tensor | None], step: int, first_row: int
-    ) -> None:
+    def _checked(
+        self,
+        names: Sequence[str],
+        loss: Tensor,
+        gradients: Sequence[Tensor | None],
+        step: int,
+        first_row: int,
+    ) -> Sequence[Tensor | None]:
+        """Return the gradients, zero for users with something that is not finite."""
         if all(gradient is None for gradient in gradients):
             raise EncoderError(
                 f"none of the adapted parameters {self.adapted_names[:3]} reaches the "
                 "user's embedding; name others in adapt"
             )
-        finite = loss.detach().isfinite()
-        for gradient in gradients:
-            if gradient is not None:
-                each = gradient.detach().reshape(len(finite), -1)  # A scalar has no more axes.
-                finite = finite & each.isfinite().all(1)
-        if not bool(finite.all()):
-            row = first_row + int((~finite).nonzero()[0])
+        each = {"the inner loss": loss.detach().isfinite()}
+        for name, gradient in zip(names, gradients, strict=True):
+            if gradient is not None:  # A scalar has no more axes.
+                rows = gradient.detach().reshape(len(loss), -1).isfinite().all(1)
+                each[f"the inner gradient of {name}"] = rows
+        finite = torch.stack([*each.values()]).all(0)
+        if bool(finite.all()):
+            return gradients
+        row = int((~finite).nonzero()[0])
+        culprit = next(name for name, rows in each.items() if not rows[row])
+        found = f"{culprit} is not finite for row {first_row + row} of the batch at step {step}"
+        if self.on_non_finite == "raise":
             raise NonFiniteError(
-                f"the inner loss or its gradient is not finite for row {row} of the batch at "
-                f"step {step}; lower inner_lr or check the features of that user's items"
+                f"{found}; lower inner_lr or check the features of that user's items, or pass "
+                "on_non_finite='keep' to go on without that user's step"
             )
+        warnings.warn(
+            f"{found}, one of {int((~finite).sum())} users who keep the weights reached before",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return [None if g is None else g.where(_like(finite, g), 0) for g in gradients]
+
+
+def _like(rows: Tensor, weights: Tensor) -> Tensor:
+    """Return one truth per user, shaped to meet that user's weights."""
+    return rows.view(-1, *[1] * (weights.dim() - 1))

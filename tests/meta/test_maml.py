@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -169,8 +170,38 @@ def test_adapting_in_blocks_is_adapting_at_once(
         episodes.edge_attr_dict[REV_RATES][3] = float("nan")
         episodes.support.item_index[3, 0] = 4
         episodes.support.item_index[3, 1] = 6
-        with pytest.raises(NonFiniteError, match="row 3 of the batch"):
+        with pytest.raises(NonFiniteError, match="not finite for row 3 of the batch"):
             learner.adapt(episodes, head)
+
+
+def test_a_user_with_a_broken_step_stops_the_run_or_is_left_out(
+    episodes: EpisodeBatch, head: CatalogueHead
+) -> None:
+    class Bent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = encoder_of("sage")
+            self.gain = nn.Parameter(torch.ones(CHANNELS))
+
+        def forward(self, x_dict: dict[str, Tensor], edges: Any) -> dict[str, Tensor]:
+            out = self.inner(x_dict, edges)
+            is_broken = (x_dict["item"][0] - broken).abs().sum() < 1e-6
+            # The root has no gradient at zero, where it is for the broken user alone.
+            zero = torch.where(is_broken, self.gain - self.gain.detach(), torch.ones(()))
+            gain = self.gain + 0 * zero.abs().sqrt()
+            return {t: x * gain for t, x in out.items()}
+
+    broken = head.table.embedding[0].detach()  # The user whose first item is item 0.
+    learner = MAML(Bent(), adapt=("gain",), inner_lr=0.5)
+    with pytest.raises(NonFiniteError, match=r"gradient of gain is not finite for row 0 .* step 0"):
+        learner.adapt(episodes, head)
+    learner.on_non_finite = "keep"
+    with pytest.warns(RuntimeWarning, match="row 0 .*, one of 1 users who keep the weights"):
+        fast = learner.adapt(episodes, head)
+    shared = learner.shared_weights(4)
+    assert torch.equal(fast["gain"][0], shared["gain"][0])
+    assert not torch.equal(fast["gain"][1], shared["gain"][1])
+    assert bool(fast["gain"].isfinite().all())
 
 
 def test_parameters_that_cannot_matter_are_refused(
