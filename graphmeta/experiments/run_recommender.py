@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import nn
 from torch_geometric.data import HeteroData
 
+from graphmeta.experiments.named_learners import build_learner
 from graphmeta.experiments.settings import ColdStartSettings
-from graphmeta.meta import ANIL, MAML, Learner, MetaSGD, RidgeHead, relation_learner
-from graphmeta.meta.relation_learner import ADAPTED
 from graphmeta.ranking import ColdStartRecommender
 
 
@@ -27,8 +23,14 @@ def build_recommender(
     Raises:
         ConfigError: A setting does not fit the encoder.
     """
-    wrap = _wrapper(settings) if is_meta else _never_adapting
-    learner = relation_learner(train.metadata(), channels=settings.channels, seed=seed, wrap=wrap)
+    learner = build_learner(
+        settings.learner if is_meta else "fine-tuning",
+        settings.encoder,
+        train,
+        channels=settings.channels,
+        inner_steps=settings.inner_steps if is_meta else 0,
+        seed=seed,
+    )
     return ColdStartRecommender(
         learner,
         channels=settings.channels,
@@ -42,18 +44,3 @@ def build_recommender(
         device=settings.device,
         seed=seed,
     )
-
-
-def _wrapper(settings: ColdStartSettings) -> Callable[[nn.Module], Learner]:
-    steps = settings.inner_steps
-    wrappers: dict[str, Callable[[nn.Module], Learner]] = {
-        "maml": lambda encoder: MAML(encoder, adapt=ADAPTED, inner_steps=steps),
-        "meta-sgd": lambda encoder: MetaSGD(encoder, adapt=ADAPTED, inner_steps=steps),
-        "anil": lambda encoder: ANIL(encoder, inner_steps=steps),
-        "ridge": RidgeHead,
-    }
-    return wrappers[settings.learner]
-
-
-def _never_adapting(encoder: nn.Module) -> Learner:
-    return MAML(encoder, adapt=ADAPTED, inner_steps=0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, ColdUsers
-from graphmeta.experiments.learner import build_recommender
+from graphmeta.experiments.run_recommender import build_recommender
 from graphmeta.experiments.settings import ColdStartSettings
 from graphmeta.ranking import ColdStartRecommender
 

@@ -8,10 +8,20 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from graphmeta.data.named_sets import DEFAULT
 from graphmeta.errors import ConfigError, DataNotFoundError
+from graphmeta.experiments.named_encoders import ENCODERS
+from graphmeta.experiments.named_learners import LEARNERS
 
 DEFAULT_K = (0, 1, 3, 5, 10)
 Count = Annotated[int, Field(ge=1)]
@@ -66,9 +76,8 @@ class ColdStartSettings(BaseModel):
     tuning_users: Count = Field(1000, description="validation users that tuning looks at")
     epochs: Count = Field(20, description="meta-learners: most passes over the training users")
     channels: Count = Field(64, description="meta-learners: width of the embeddings")
-    learner: Literal["maml", "meta-sgd", "anil", "ridge"] = Field(
-        "maml", description="meta-learners: how the encoder adapts"
-    )
+    encoder: str = Field("relation", description=f"meta-learners: one of {', '.join(ENCODERS)}")
+    learner: str = Field("maml", description=f"meta-learners: one of {', '.join(LEARNERS)}")
     inner_steps: NotNegative = Field(1, description="meta-learners: adaptation steps per user")
     batch_size: Count = Field(64, description="meta-learners: users per outer step")
     patience: Count = Field(3, description="meta-learners: epochs without a better one, then stop")
@@ -78,6 +87,16 @@ class ColdStartSettings(BaseModel):
     lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="meta-learners: step size")
     users_per_item: Count = Field(4, description="meta-learners: users drawn per support item")
     items_per_user: Count = Field(4, description="meta-learners: items drawn per such user")
+
+    @field_validator("encoder", "learner")
+    @classmethod
+    def _is_known(cls, value: str, field: ValidationInfo) -> str:
+        known = ENCODERS if field.field_name == "encoder" else LEARNERS
+        if value not in known:
+            near = difflib.get_close_matches(value, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"no {field.field_name} of that name; {hint}")
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

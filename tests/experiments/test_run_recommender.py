@@ -5,20 +5,23 @@ from __future__ import annotations
 import pytest
 
 from graphmeta.data import from_frame, planted_interactions
-from graphmeta.experiments.learner import build_recommender
+from graphmeta.experiments.named_encoders import ENCODERS
+from graphmeta.experiments.named_learners import LEARNERS
+from graphmeta.experiments.run_recommender import build_recommender
 from graphmeta.experiments.settings import ColdStartSettings
-from graphmeta.meta import ANIL, MAML, MetaSGD, RidgeHead
 
 GRAPH = from_frame(planted_interactions(40, 30, per_user=8))
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("maml", MAML), ("anil", ANIL), ("meta-sgd", MetaSGD), ("ridge", RidgeHead)]
+    ("learner", "encoder"),
+    [*((name, "relation") for name in LEARNERS), *(("maml", name) for name in ENCODERS)],
 )
-def test_the_setting_names_the_learner_and_it_trains(name: str, kind: type) -> None:
-    settings = ColdStartSettings(learner=name, channels=4, epochs=1, batch_size=16)
+def test_the_settings_name_learner_and_encoder_and_they_train(learner: str, encoder: str) -> None:
+    settings = ColdStartSettings(
+        learner=learner, encoder=encoder, channels=4, epochs=1, batch_size=16, adapted_share=0.7
+    )
     model = build_recommender(settings, GRAPH, seed=0)
-    assert type(model.learner) is kind
     model.fit(GRAPH)
     assert len(model.losses) == 1
     ids = GRAPH["item"].id_map.ids
