@@ -1,0 +1,201 @@
+"""Does adapting pay? Every learner on every encoder, adapted against unadapted, by user.
+
+Run it with `python -m graphmeta.experiments.learners`; `--help` lists the options.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.console import Console
+
+from graphmeta.data import ColdSplit, audit_split, load_named, split_cold_users
+from graphmeta.data.named_sets import DEFAULT
+from graphmeta.errors import ConfigError, GraphMetaError
+from graphmeta.experiments.command_line import parse_command_line
+from graphmeta.experiments.learner_report import learner_report
+from graphmeta.experiments.manifest import environment, now
+from graphmeta.experiments.named_encoders import ENCODERS
+from graphmeta.experiments.named_learners import LEARNERS, build_learner
+from graphmeta.experiments.run_folder import MANIFEST, RunFolder
+from graphmeta.ranking import ColdStartRecommender, evaluate
+
+PROGRAM = "python -m graphmeta.experiments.learners"
+PURPOSE = "Compare learners on encoders: adapted against unadapted, on users never seen."
+SETTINGS = "settings.json"
+SHOWN = "ndcg@10"
+Count = Annotated[int, Field(ge=1)]
+
+
+class LearnersSettings(BaseModel):
+    """Everything that decides the result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: tuple[str, ...] = Field((DEFAULT,), min_length=1, description="named data sets")
+    data_root: Path | None = Field(
+        None, description="folder of local data sets; else the variable GRAPHMETA_DATA_ROOT"
+    )
+    learners: tuple[str, ...] = Field(LEARNERS, min_length=1, description="learners to compare")
+    encoders: tuple[str, ...] = Field(("relation",), min_length=1, description="encoders")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2), min_length=1, description="split seeds"
+    )
+    k: tuple[Count, ...] = Field((1, 3, 5), min_length=1, description="support sizes")
+    epochs: Count = Field(4, description="passes over the training users; the best one counts")
+    channels: Count = Field(64, description="width of the embeddings")
+    batch_size: Count = Field(64, description="users per outer step")
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="step size")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        for name, known in (("learners", LEARNERS), ("encoders", tuple(ENCODERS))):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise ValueError(f"no {name[:-1]} {value!r}; known: {', '.join(known)}")
+        return self
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is not finished, write the report and return the exit code, 2 for bad input."""
+    words = Console(stderr=True)
+    try:
+        line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
+        if line.config is not None:
+            raise ConfigError("this command reads no --config; give options")
+        folder = _folder(line.out, line.overrides, line.words, resumes=line.resume)
+        run(folder, words)
+    except KeyboardInterrupt:
+        words.print(f"interrupted; continue with: {PROGRAM} --resume FOLDER", markup=False)
+        return 130
+    except GraphMetaError as error:
+        words.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+def run(folder: RunFolder, words: Console) -> None:
+    """Compute the cells that are not there yet, then the report from all that are.
+
+    Raises:
+        GraphMetaError: A data set cannot be read, or a cell fails.
+    """
+    settings = LearnersSettings(**folder.read_json(SETTINGS))
+    for data in settings.data:
+        graph = load_named(data, data_root=settings.data_root)
+        for seed in settings.seeds:
+            split = None
+            for encoder in settings.encoders:
+                for learner in settings.learners:
+                    place = _place(data, encoder, learner, seed)
+                    if folder.read_json(f"{place}.json") is not None:
+                        continue
+                    if split is None:
+                        split = split_cold_users(graph, seed=seed)
+                        audit_split(split)
+                    words.print(f"{data}, seed {seed}: {learner} on {encoder}", markup=False)
+                    _compute(folder, place, split, settings, encoder, learner)
+                    write_report(folder)
+
+
+def write_report(folder: RunFolder) -> None:
+    """Write `report.md` from the cells that are there.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    settings = LearnersSettings(**folder.read_json(SETTINGS))
+    frames, seconds = [], []
+    for data in settings.data:
+        for encoder in settings.encoders:
+            for learner in settings.learners:
+                for seed in settings.seeds:
+                    place = _place(data, encoder, learner, seed)
+                    cell = folder.read_json(f"{place}.json")
+                    if cell is None:
+                        continue
+                    labels = {"data": data, "encoder": encoder, "learner": learner, "seed": seed}
+                    frame = pd.read_parquet(folder.path / f"{place}.parquet")
+                    frames.append(frame.assign(**labels))
+                    seconds.append({**labels, "seconds": cell["seconds"]})
+    report = learner_report(
+        pd.concat(frames, ignore_index=True), pd.DataFrame(seconds), folder.read_json(MANIFEST)
+    )
+    folder.write_text("report.md", report)
+
+
+def _compute(
+    folder: RunFolder,
+    place: str,
+    split: ColdSplit,
+    settings: LearnersSettings,
+    encoder: str,
+    learner: str,
+) -> None:
+    start = time.perf_counter()
+    model = ColdStartRecommender(
+        build_learner(learner, encoder, split.train, channels=settings.channels, seed=split.seed),
+        channels=settings.channels,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        lr=settings.lr,
+        seed=split.seed,
+    ).fit(split.train, split.validation)
+    sizes = [k for k in settings.k if k <= split.k_max]
+    parts = []
+    for name, scorer in (("adapted", model.adapted()), ("unadapted", model.unadapted())):
+        found = evaluate(scorer, split.test, k=sizes, seed=split.seed).per_user
+        parts.append(found[["user", "k", SHOWN]].assign(scorer=name))
+    folder.write_frame(f"{place}.parquet", pd.concat(parts, ignore_index=True))
+    cell: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 1)}
+    cell |= {"losses": model.losses, "validation": model.validation_scores}
+    folder.write_json(f"{place}.json", cell)  # Marks the cell as finished: it comes last.
+
+
+def _place(data: str, encoder: str, learner: str, seed: int) -> str:
+    return f"cells/{data}/{encoder}/{learner}/seed-{seed}"
+
+
+def _folder(
+    out: Path | None, overrides: dict[str, Any], words: tuple[str, ...], *, resumes: bool
+) -> RunFolder:
+    """Return the run's folder, new or begun; more learners, encoders and data may be added."""
+    held: dict[str, Any] = {}
+    folder = None
+    if resumes and out is not None:
+        folder = RunFolder.reopen(out)
+        held = folder.read_json(SETTINGS)
+        grid = ("data", "learners", "encoders", "seeds", "data_root")
+        fixed = [name for name in overrides if name not in grid]
+        if fixed:
+            raise ConfigError(f"a run that is continued keeps its {', '.join(fixed)}; leave it out")
+    try:
+        settings = LearnersSettings(**{**held, **overrides})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"][:1]))
+        raise ConfigError(f"{place or 'settings'}: {problem['msg']}") from error
+    if folder is None:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        folder = RunFolder.create(
+            out or Path("runs") / f"learners-{stamp}",
+            config="# see settings.json\n",
+            manifest={
+                "command": f"{PROGRAM} {shlex.join(words)}".strip(),
+                "started": now(),
+                **environment(),
+            },
+        )
+    folder.write_json(SETTINGS, settings.model_dump(mode="json"))
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
