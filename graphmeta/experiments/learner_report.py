@@ -36,16 +36,16 @@ def learner_report(per_user: pd.DataFrame, seconds: pd.DataFrame, manifest: dict
     ]
     for data, held in per_user.groupby("data", sort=False):
         sizes = sorted(held["k"].unique())
-        took = seconds[seconds["data"] == data].groupby(PLACE)["seconds"].mean()
-        rows = [
-            [*names, *_cells(part, sizes), f"{took[names]:.0f}"]
+        took = seconds[seconds["data"] == data].groupby(PLACE)["seconds"].mean().to_dict()
+        rows: list[list[str]] = [
+            [*map(str, names), *_cells(part, sizes), f"{took[names]:.0f}"]
             for names, part in held.groupby(PLACE, sort=False)
         ]
         header = ["encoder", "learner", "splits"]
         header += [text for k in sizes for text in (f"k = {k}", "adapting adds")]
         ruler = [":--", ":--", *["--:"] * (len(header) - 1)]
         parts.append(f"## {data}, {held['user'].nunique()} users")
-        lines = ([*header, "s"], ruler, *rows)
+        lines: list[list[str]] = [[*header, "s"], ruler, *rows]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
     return "\n\n".join(parts) + "\n"
 

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rich.console import Console
 
-from graphmeta.data import ColdSplit, audit_split, load_named, split_cold_users
+from graphmeta.data import ColdSplit, audit_split, load_named, named_sets, split_cold_users
 from graphmeta.data.named_sets import DEFAULT
 from graphmeta.errors import ConfigError, GraphMetaError
 from graphmeta.experiments.command_line import parse_command_line
@@ -56,10 +56,11 @@ class LearnersSettings(BaseModel):
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
-        for name, known in (("learners", LEARNERS), ("encoders", tuple(ENCODERS))):
+        sets = tuple(entry.name for entry in named_sets())
+        for name, known in (("data", sets), ("learners", LEARNERS), ("encoders", tuple(ENCODERS))):
             for value in getattr(self, name):
                 if value not in known:
-                    raise ValueError(f"no {name[:-1]} {value!r}; known: {', '.join(known)}")
+                    raise ValueError(f"there is no {value!r}; known {name}: {', '.join(known)}")
         return self
 
 
@@ -121,7 +122,12 @@ def write_report(folder: RunFolder) -> None:
                     cell = folder.read_json(f"{place}.json")
                     if cell is None:
                         continue
-                    labels = {"data": data, "encoder": encoder, "learner": learner, "seed": seed}
+                    labels: dict[str, Any] = {
+                        "data": data,
+                        "encoder": encoder,
+                        "learner": learner,
+                        "seed": seed,
+                    }
                     frame = pd.read_parquet(folder.path / f"{place}.parquet")
                     frames.append(frame.assign(**labels))
                     seconds.append({**labels, "seconds": cell["seconds"]})
@@ -181,7 +187,8 @@ def _folder(
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"][:1]))
-        raise ConfigError(f"{place or 'settings'}: {problem['msg']}") from error
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{place}: {message}" if place else message) from error
     if folder is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = RunFolder.create(
