@@ -52,3 +52,11 @@ class OutputError(GraphMetaError, OSError):
 
 class ProtocolError(GraphMetaError, RuntimeError):
     """The evaluation is broken, or its figures cannot be what they claim to be."""
+
+
+class DistributedError(GraphMetaError, RuntimeError):
+    """A process that trains along is gone, or processes hold different weights."""
+
+
+class OutOfMemoryError(GraphMetaError, MemoryError):
+    """A configuration would need more memory than there is."""

@@ -3,9 +3,11 @@
 from graphmeta.meta.anil import ANIL
 from graphmeta.meta.check_encoder import EncoderReport, check_encoder
 from graphmeta.meta.check_learner import check_learner
+from graphmeta.meta.estimate_memory import MemoryEstimate, estimate_memory, refuse_out_of_memory
 from graphmeta.meta.fine_tuning import FineTuning
 from graphmeta.meta.implicit_maml import ImplicitMAML
 from graphmeta.meta.learner import FastWeights, Learner
+from graphmeta.meta.live_memory import LiveMemory
 from graphmeta.meta.maml import MAML
 from graphmeta.meta.memory_augmented import MemoryAugmented
 from graphmeta.meta.meta_critic import MetaCritic
@@ -27,7 +29,9 @@ __all__ = [
     "FineTuning",
     "ImplicitMAML",
     "Learner",
+    "LiveMemory",
     "MemoryAugmented",
+    "MemoryEstimate",
     "MetaCritic",
     "MetaSGD",
     "MetaTrainer",
@@ -38,6 +42,8 @@ __all__ = [
     "RidgeHead",
     "check_encoder",
     "check_learner",
+    "estimate_memory",
     "query_loss",
+    "refuse_out_of_memory",
     "relation_learner",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import warnings
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +14,15 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
+from graphmeta.meta.data_parallel import DataParallelGroup, refuse_wrapped
+from graphmeta.meta.gradient_sum import GradientSum
 from graphmeta.meta.learner import Learner
+from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
+from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
-from graphmeta.tasks.support_draws import SupportDraws
+
+OnNonFinite = Literal["raise", "skip"]
+MAX_NORM = 5.0
 
 
 class MetaTrainer:
@@ -26,6 +35,12 @@ class MetaTrainer:
     `outer_loss` is that of adapted users in a share of the batches and of unadapted ones in
     the others: both stay good, and the inner loop is paid for only where it teaches.
 
+    A batch runs in `n_shards` parts, each with draws of its own, and the outer gradient is the
+    mean of theirs weighted by query items, as in `query_loss`. In one process they run in turn,
+    with the memory of one; under `torchrun` the processes share them out and sum the gradients
+    once per step (`GradientSum`). The number of processes does not change the result, that of
+    the shards changes the draws.
+
     Args:
         learner: Changed in place; on the device of the head.
         head: Changed in place.
@@ -35,11 +50,16 @@ class MetaTrainer:
         lr: Step size of embeddings and encoder; curves and inner step sizes take ten times that.
         k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
+        n_shards: Parts of a batch; None for one per process.
+        on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
+            training, or is left out on all processes with one warning per epoch.
         seed: Draws batches, supports, neighbours and left-out edges.
 
     Raises:
-        ConfigError: A number is out of its range.
+        ConfigError: A number is out of its range, a module is wrapped (`refuse_wrapped`), or
+            processes differ in settings, model or graph.
         DataError: No user has two items.
+        DistributedError: A process is gone.
     """
 
     def __init__(
@@ -53,69 +73,140 @@ class MetaTrainer:
         lr: float = 1e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
+        n_shards: int | None = None,
+        on_non_finite: OnNonFinite = "raise",
         seed: int = 0,
     ) -> None:
+        refuse_wrapped(learner, head)
         if min(batch_size, k_max) < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
             raise ConfigError(
                 f"batch_size={batch_size} and k_max={k_max} must be at least 1, lr={lr} above 0 "
                 f"and adapted_share={adapted_share} in 0..1"
             )
+        if on_non_finite not in get_args(OnNonFinite):
+            raise ConfigError(
+                f"on_non_finite={on_non_finite!r} must be one of {get_args(OnNonFinite)}"
+            )
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
+        self.on_non_finite = on_non_finite
         self.losses: list[float] = []
-        self._device = head.bias.device
-        self._k_min = 0 if "x" in graph["user"] else 1
-        self._draws = SupportDraws(graph)
+        self.group = DataParallelGroup(head.bias.device)
+        self.n_shards = _checked_shards(n_shards, self.group)
+        self._outer_loss = OuterLoss(
+            learner,
+            head,
+            graph,
+            sampler=sampler,
+            batch_size=batch_size,
+            k_max=k_max,
+            adapted_share=adapted_share,
+        )
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
+        if self.group.size > 1:
+            self.group.refuse_other_settings({"lr": lr, "seed": seed, **self._settings(graph)})
+            self.group.copy_from_first(self.weights().values())
         self._optimizer = torch.optim.AdamW(
             [*head.parameter_groups(lr), *learner.parameter_groups(lr)], weight_decay=0.0
         )
+
+    def _settings(self, graph: HeteroData) -> dict[str, object]:
+        """Return what all processes must agree on."""
+        parameters = self._modules.named_parameters()
+        shapes = str([(name, p.shape, p.requires_grad) for name, p in parameters]).encode()
+        edges = graph[RATES].edge_index.cpu().numpy().tobytes()
+        names = ("batch_size", "k_max", "adapted_share", "n_shards", "on_non_finite")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "num_neighbors": self.sampler.num_neighbors,
+            "learner": type(self.learner).__name__,
+            "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],
+            "a training graph with the hash": hashlib.sha256(edges).hexdigest()[:8],
+        }
 
     def run_epoch(self) -> float:
         """Train on every user once; return the mean outer loss, which `losses` keeps.
 
         Raises:
-            NonFiniteError: The outer loss is NaN or infinite; the message names the epoch.
+            NonFiniteError: An outer loss or gradient is NaN or infinite; the message names the
+                epoch, the step, the users and, where a weight or its gradient is to blame, the
+                weight. With `on_non_finite="skip"` only if that is so in every step.
+            DistributedError: A process is gone, or processes hold different weights.
         """
         self._modules.train()
-        total, users = 0.0, self._draws.users
-        order = users[torch.randperm(len(users), generator=self._generator)]
-        for batch in order.split(self.batch_size):
-            loss = self._loss(batch)
-            if not bool(loss.isfinite()):
-                raise NonFiniteError(
-                    f"the outer loss is {loss.item()} in epoch {len(self.losses)}; lower lr"
-                )
-            self._optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self._modules.parameters(), 5.0)
-            self._optimizer.step()
-            total += loss.item() * len(batch)
+        epoch, total, n_users, left_out = len(self.losses) + 1, 0.0, 0, []
+        batches = self._outer_loss.loader.user_batches(self._generator)
+        for step, batch in enumerate(batches, start=1):
+            try:
+                total += self._descend(batch) * len(batch)
+                n_users += len(batch)
+            except NonFiniteError as error:
+                left_out.append(f"epoch {epoch}, step {step}: {error}")
+                if self.on_non_finite == "raise":
+                    advice = "; on_non_finite='skip' leaves such steps out"
+                    raise NonFiniteError(left_out[0] + advice) from error
+        if len(left_out) == len(batches):
+            raise NonFiniteError(f"no outer step was finite; {left_out[0]}")
         self._modules.eval()
-        self.losses.append(total / len(users))
+        parameters = dict(self._modules.named_parameters())
+        self.group.refuse_other_weights(parameters)
+        # Running statistics are of one process's users; the checkpoint has those of the first.
+        self.group.copy_from_first(w for n, w in self.weights().items() if n not in parameters)
+        if left_out and self.group.rank == 0:
+            count = f"{len(left_out)} of {len(batches)} outer steps of epoch {epoch}"
+            warnings.warn(f"{count} were left out ({left_out[0]})", RuntimeWarning, stacklevel=2)
+        self.losses.append(total / n_users)
         return self.losses[-1]
 
-    def _loss(self, users: Tensor) -> Tensor:
-        draw = torch.rand(3, generator=self._generator).tolist()
-        k = self._support_size(draw[0])
-        in_order = self._draws.is_timed and draw[1] < 0.5
-        support, seen = self._draws.draw(users, k, in_order=in_order, generator=self._generator)
-        episodes = self.sampler.sample(support, generator=self._generator, own_user=users)
-        episodes, seen = episodes.to(self._device), seen.to(self._device)
-        return self.learner.outer_loss(
-            episodes,
-            self.head,
-            seen,
-            is_adapted=draw[2] < self.adapted_share,
-            generator=self._generator,
-        )
+    def _descend(self, users: Tensor) -> float:
+        """Take one outer step; return its loss."""
+        loss, reason = self._backward(users)
+        if not math.isfinite(loss):  # On all ranks, whoever has the reason.
+            reasons = [reason for reason in self.group.gather(reason) if reason]
+            raise NonFiniteError("; ".join(reasons) or f"the sum of the outer losses is {loss}")
+        named = dict(self._modules.named_parameters())
+        gradients = {n: p.grad for n, p in named.items() if p.grad is not None}
+        norm = nn.utils.get_total_norm(gradients.values())
+        if not bool(norm.isfinite()):
+            culprits = not_finite(gradients) or list(gradients)  # Or their squares overflow.
+            raise NonFiniteError(
+                f"the outer gradient of {culprits[:3]} is not finite for {told(users)}; lower lr"
+            )
+        nn.utils.clip_grads_with_norm_(named.values(), MAX_NORM, norm)
+        self._optimizer.step()
+        return loss
 
-    def _support_size(self, draw: float) -> int:
-        """Return k from a uniform draw: log-uniform from 1, or 0 every tenth time if allowed."""
-        if self._k_min == 0 and draw < 0.1:
-            return 0
-        return min(self.k_max, int(math.exp(draw * math.log(self.k_max + 1))))
+    def _backward(self, users: Tensor) -> tuple[float, str]:
+        """Give the parameters their outer gradients; return the loss, and why it is NaN here."""
+        self._optimizer.zero_grad()
+        draw = self._outer_loss.draw(self._generator)
+        if self.n_shards == 1:
+            return self._backward_shard(users, draw, self._generator, share=1.0)
+        seeds = torch.randint(2**62, (self.n_shards,), generator=self._generator).tolist()
+        shards = users.tensor_split(self.n_shards)
+        n_query = [self._outer_loss.n_query(shard, draw) for shard in shards]
+        gradients, reasons = GradientSum(self._modules.parameters(), self.group), []
+        for number in self.group.shards(self.n_shards):
+            if n_query[number]:
+                generator = torch.Generator().manual_seed(seeds[number])
+                share = n_query[number] / sum(n_query)
+                loss, reason = self._backward_shard(shards[number], draw, generator, share=share)
+                gradients.add(loss)
+                reasons += [reason] if reason else []
+        return gradients.reduce(), "; ".join(reasons)
+
+    def _backward_shard(
+        self, users: Tensor, draw: OuterDraw, generator: torch.Generator, *, share: float
+    ) -> tuple[float, str]:
+        """Leave the gradients of a shard; return its part of the loss, or NaN and why."""
+        names_culprits = self.on_non_finite == "raise"
+        try:
+            loss = self._outer_loss(users, draw, generator, names_culprits=names_culprits)
+        except NonFiniteError as error:
+            return math.nan, str(error)
+        (loss * share).backward()
+        return loss.item() * share, ""
 
     def weights(self) -> dict[str, Tensor]:
         """Return the trained parameters of learner and head by name; not copies."""
@@ -142,14 +233,21 @@ class MetaTrainer:
             out |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         out["generator"] = self._generator.get_state()
+        out["n_shards"] = torch.tensor(self.n_shards)
         return out
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to what `state` returned.
 
         Raises:
-            DataError: The state belongs to another model.
+            DataError: The state belongs to another model, or to another number of shards.
         """
+        n_shards = int(state.get("n_shards", torch.tensor(1)))
+        if n_shards != self.n_shards:
+            raise DataError(
+                f"the training state was written with n_shards={n_shards}, this training has "
+                f"{self.n_shards}; pass the former to go on to the same result, or remove the state"
+            )
         prefix = "modules."
         self.load_weights(
             {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
@@ -163,3 +261,14 @@ class MetaTrainer:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.losses = state["losses"].tolist()
         self._generator.set_state(state["generator"])
+
+
+def _checked_shards(n_shards: int | None, group: DataParallelGroup) -> int:
+    if n_shards is None:
+        return group.size
+    if n_shards < group.size:
+        raise ConfigError(
+            f"n_shards={n_shards} must be at least {group.size}, the number of processes; raise "
+            "it, or start fewer processes"
+        )
+    return n_shards

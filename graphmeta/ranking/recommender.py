@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
-from graphmeta.errors import ConfigError, DataError, UnknownIdError
+from graphmeta.errors import ConfigError, DataError, NonFiniteError, UnknownIdError
+from graphmeta.meta.data_parallel import refuse_wrapped
+from graphmeta.meta.estimate_memory import estimate_memory, refuse_out_of_memory
 from graphmeta.meta.learner import Learner
-from graphmeta.meta.meta_training import MetaTrainer
+from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
 from graphmeta.meta.relation_learner import relation_learner
+from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -38,24 +42,33 @@ class ColdStartRecommender:
     support size, it adapts new users only if that raised the validation users' NDCG@10:
     `gate` holds the choice. Without them all epochs count and every user is adapted.
 
+    Where `torch.distributed` is initialised, as under `torchrun`, `fit` trains data-parallel:
+    every process calls it alike and ends with the same weights and gate (`MetaTrainer`).
+
     Args:
         learner: Adapts an encoder; its encoder reads and returns `channels` wide features. By
             default `relation_learner`: MAML over a `RelationEncoder`.
         channels: Width of the item embeddings.
         num_neighbors: Users drawn per support item, then items drawn per such user.
+        num_voters: Users drawn per support item whose items are voted for; None for all who share
+            an item. Scoring then costs the same however many training users there are.
         epochs: Most passes over the training users.
         patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
         k_max: Largest support drawn in training.
         adapted_share: Share of the training batches that train through adaptation.
+        n_shards: Parts of a batch that training runs one by one or on as many processes; None
+            for one per process. It changes the draws, the number of processes does not.
+        on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
+            training or is left out.
         device: Where `fit` puts the learner, and where it trains and scores. Subgraphs are
             sampled on the CPU.
         seed: Draws weights, episodes and neighbours.
 
     Raises:
-        ConfigError: `learner` is an encoder that no learner wraps, `device` is not there, or a
-            number is out of range.
+        ConfigError: `learner` is an encoder that no learner wraps or is wrapped itself
+            (`refuse_wrapped`), `device` is not there, or a number is out of range.
     """
 
     def __init__(
@@ -64,15 +77,20 @@ class ColdStartRecommender:
         *,
         channels: int = 64,
         num_neighbors: tuple[int, int] = (4, 4),
+        num_voters: int | None = None,
         epochs: int = 20,
         patience: int = 3,
         batch_size: int = 64,
         lr: float = 1e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
+        n_shards: int | None = None,
+        on_non_finite: OnNonFinite = "raise",
         device: torch.device | str = "cpu",
         seed: int = 0,
     ) -> None:
+        if isinstance(learner, nn.Module):
+            refuse_wrapped(learner)
         if learner is not None and not isinstance(learner, Learner):
             name = type(learner).__name__
             raise ConfigError(f"learner is a {name}; wrap the encoder, as in MAML({name}(...))")
@@ -83,12 +101,15 @@ class ColdStartRecommender:
         self.learner = learner
         self.channels = channels
         self.num_neighbors = num_neighbors
+        self.num_voters = num_voters
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
         self.lr = lr
         self.k_max = k_max
         self.adapted_share = adapted_share
+        self.n_shards = n_shards
+        self.on_non_finite: OnNonFinite = on_non_finite
         self.device = _usable(device)
         self.seed = seed
         self.losses: list[float] = []
@@ -110,14 +131,58 @@ class ColdStartRecommender:
             train: The training graph.
             validation: Held-out users that choose the epoch and the gate.
             checkpoint: File that holds the training state after every epoch. Where it exists,
-                training goes on from it, to the same result.
-            on_epoch: Called after each epoch with its number from 1, `epochs` and the loss.
+                training goes on from it, to the same result. Of several processes the first
+                reads and writes it.
+            on_epoch: Called after each epoch with its number from 1, `epochs` and the loss; in
+                every process.
 
         Raises:
-            ConfigError: A number is out of its range.
+            ConfigError: A number is out of its range, or processes differ in what they were given.
             DataError: No training user has two items, or the checkpoint does not fit.
+            NonFiniteError: Training, or what it leads to, is NaN or infinite.
+            DistributedError: A process is gone, or processes hold different weights.
+            OutOfMemoryError: Training would need more memory than is free; the message names the
+                setting to lower.
             OutputError: The checkpoint cannot be written.
         """
+        trainer = self._prepare(train)
+        n_validation = None if validation is None else len(validation)
+        trainer.group.refuse_other_settings(
+            {
+                "epochs": self.epochs,
+                "patience": self.patience,
+                "validation users": n_validation,
+                "a checkpoint": checkpoint is not None,
+            }
+        )
+        first = trainer.group.from_first
+        best = BestEpoch(self.patience)
+        if checkpoint is not None:
+            state = first(lambda: _read_where_it_exists(checkpoint))
+            if state is not None:
+                best.restore(trainer, state)
+        self.gate = {}
+        unadapted = self.unadapted()
+        some = None if validation is None else _some(validation, self.seed)
+        if some is not None and not best.figures:
+            # The untrained start may be best.
+            best.note(trainer, first(lambda: self._figure(unadapted, some)))
+        while len(trainer.losses) < self.epochs and not best.is_over:
+            loss = trainer.run_epoch()
+            if some is not None:
+                best.note(trainer, first(lambda: self._figure(unadapted, some)))
+            if checkpoint is not None:
+                first(lambda: write_checkpoint(checkpoint, best.state(trainer)))
+            if on_epoch is not None:
+                on_epoch(len(trainer.losses), self.epochs, loss)
+        best.load_best(trainer)
+        self.losses, self.validation_scores = trainer.losses, best.figures
+        if validation is not None and trainer.learner.is_adaptive:
+            self.gate = first(lambda: self._choose_gate(validation))
+        return self
+
+    def _prepare(self, train: HeteroData) -> MetaTrainer:
+        """Make head, sampler and, where there is none, the learner; return their trainer."""
         if self.learner is None:
             self.learner = relation_learner(
                 train.metadata(), channels=self.channels, seed=self.seed
@@ -126,7 +191,9 @@ class ColdStartRecommender:
         with weights_drawn_by(self.seed):
             head = CatalogueHead(train, channels=self.channels, seed=self.seed).to(self.device)
         self._head, self._item_ids = head, train["item"].id_map
-        self._sampler = EpisodeSampler(train, num_neighbors=self.num_neighbors)
+        self._sampler = EpisodeSampler(
+            train, num_neighbors=self.num_neighbors, num_voters=self.num_voters
+        )
         trainer = MetaTrainer(
             self.learner,
             head,
@@ -136,29 +203,26 @@ class ColdStartRecommender:
             lr=self.lr,
             k_max=self.k_max,
             adapted_share=self.adapted_share if self.learner.is_adaptive else 0.0,
+            n_shards=self.n_shards,
+            on_non_finite=self.on_non_finite,
             seed=self.seed,
         )
-        best = _BestEpoch(self.patience)
-        if checkpoint is not None and Path(checkpoint).exists():
-            best.restore(trainer, read_checkpoint(checkpoint))
-        self.gate = {}
-        unadapted = self.unadapted()
-        some = None if validation is None else _some(validation, self.seed)
-        if some is not None and not best.figures:
-            best.note(trainer, self._figure(unadapted, some))  # The untrained start may be best.
-        while len(trainer.losses) < self.epochs and not best.is_over:
-            loss = trainer.run_epoch()
-            if some is not None:
-                best.note(trainer, self._figure(unadapted, some))
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, best.state(trainer))
-            if on_epoch is not None:
-                on_epoch(len(trainer.losses), self.epochs, loss)
-        best.load_best(trainer)
-        self.losses, self.validation_scores = trainer.losses, best.figures
-        if validation is not None and self.learner.is_adaptive:
-            self.gate = self._choose_gate(validation)
-        return self
+        if self.epochs:
+            self._refuse_out_of_memory(trainer, train)
+        return trainer
+
+    def _refuse_out_of_memory(self, trainer: MetaTrainer, train: HeteroData) -> None:
+        with contextlib.suppress(NonFiniteError):  # Training itself will tell, and where.
+            estimate = estimate_memory(
+                trainer.learner,
+                trainer.head,
+                train,
+                sampler=trainer.sampler,
+                batch_size=self.batch_size,
+                k_max=self.k_max,
+                n_shards=trainer.n_shards,
+            )
+            refuse_out_of_memory(estimate, device=self.device)
 
     def _figure(self, scorer: ColdStartRecommender, users: ColdUsers) -> float:
         """Return the mean NDCG@10 over support sizes."""
@@ -271,51 +335,8 @@ class ColdStartRecommender:
         return list(zip(ids, best.values.tolist(), strict=True))
 
 
-class _BestEpoch:
-    """Keeps the weights of the best epoch, and says when to stop."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.figures: list[float] = []
-        self._weights: dict[str, Tensor] = {}
-
-    @property
-    def is_over(self) -> bool:
-        """True once `patience` epochs have passed since the best."""
-        since_best = len(self.figures) - 1 - _argmax(self.figures)
-        return bool(self.figures) and since_best >= self.patience
-
-    def note(self, trainer: MetaTrainer, figure: float) -> None:
-        """Take the figure of the epoch that has just ended."""
-        self.figures.append(figure)
-        if _argmax(self.figures) == len(self.figures) - 1:
-            self._weights = {n: v.clone() for n, v in trainer.weights().items()}
-
-    def load_best(self, trainer: MetaTrainer) -> None:
-        """Give the trainer's modules the best weights; the last where none was noted."""
-        if self._weights:
-            trainer.load_weights(self._weights)
-
-    def state(self, trainer: MetaTrainer) -> dict[str, Tensor]:
-        """Return the state of the training and of this."""
-        best = {f"best.{name}": value for name, value in self._weights.items()}
-        figures = torch.tensor(self.figures, dtype=torch.float64)
-        return {**trainer.state(), **best, "figures": figures}
-
-    def restore(self, trainer: MetaTrainer, state: dict[str, Tensor]) -> None:
-        """Go back to what `state` returned."""
-        trainer.restore(state)
-        self.figures = state["figures"].tolist()
-        prefix = "best."
-        self._weights = {
-            name.removeprefix(prefix): value
-            for name, value in state.items()
-            if name.startswith(prefix)
-        }
-
-
-def _argmax(figures: list[float]) -> int:
-    return figures.index(max(figures)) if figures else -1
+def _read_where_it_exists(checkpoint: str | Path) -> dict[str, Tensor] | None:
+    return read_checkpoint(checkpoint) if Path(checkpoint).exists() else None
 
 
 def _some(users: ColdUsers, seed: int) -> ColdUsers:

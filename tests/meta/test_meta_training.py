@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead, RelationEncoder
+from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta import MAML, MetaTrainer
+from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.tasks.episode import RATES, REV_RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -28,14 +32,16 @@ def two_groups(n_users: int = 40, n_items: int = 20) -> HeteroData:
     return graph
 
 
-def trainer_of(graph: HeteroData, channels: int = 8, **options: float) -> MetaTrainer:
+def trainer_of(
+    graph: HeteroData, channels: int = 8, learner_class: type[MAML] = MAML, **options: Any
+) -> MetaTrainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = RelationEncoder(graph.metadata(), out_channels=channels, num_layers=2)
-        learner = MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
+        learner = learner_class(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
     head = CatalogueHead(graph, channels=channels)
     sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
-    return MetaTrainer(learner, head, graph, sampler=sampler, **options)  # type: ignore[arg-type]
+    return MetaTrainer(learner, head, graph, sampler=sampler, **options)
 
 
 def test_it_learns_the_planted_groups_for_users_it_never_saw() -> None:
@@ -84,24 +90,141 @@ def test_training_without_adaptation_leaves_the_step_sizes_alone() -> None:
     assert not torch.equal(before, adapted.learner.log_step_size)
 
 
-def test_support_sizes_are_log_uniform() -> None:
-    trainer = trainer_of(two_groups())
-    draws = torch.rand(20_000, generator=torch.Generator().manual_seed(0)).tolist()
-    share = torch.bincount(torch.tensor([trainer._support_size(d) for d in draws])) / 20_000
-    wanted = [0.0, *(math.log((k + 1) / k) / math.log(11) for k in range(1, 11))]
-    assert share.tolist() == pytest.approx(wanted, abs=0.01)
+def whole_batch_trainer(n_shards: int) -> MetaTrainer:
+    """Nothing is left to chance but the order of users: all neighbours, all left-out edges."""
+    graph = two_groups()
+    graph[RATES].time = torch.rand(
+        graph[RATES].edge_index.size(1), generator=torch.Generator().manual_seed(1)
+    ).double()
+    with weights_drawn_by(0):
+        encoder = RelationEncoder(graph.metadata(), out_channels=8, num_layers=2)
+        learner = MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1, max_views=None)
+    head = CatalogueHead(graph, channels=8)
+    sampler = EpisodeSampler(graph, num_neighbors=(-1, -1))
+    return MetaTrainer(learner, head, graph, sampler=sampler, n_shards=n_shards)
+
+
+@pytest.mark.parametrize("n_shards", [2, 3, 50])
+def test_shards_have_the_gradient_of_the_whole_batch(
+    n_shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = OuterDraw(k=3, in_order=True, is_adapted=True)
+    monkeypatch.setattr(OuterLoss, "draw", lambda self, generator: draw)
+    whole, parts = whole_batch_trainer(1), whole_batch_trainer(n_shards)
+    assert parts.run_epoch() == pytest.approx(whole.run_epoch(), abs=1e-6)
+    # What the last, and only, step left behind.
+    for (name, one), other in zip(
+        whole._modules.named_parameters(), parts._modules.parameters(), strict=True
+    ):
+        assert (one.grad is None) == (other.grad is None), name
+        if one.grad is not None:
+            torch.testing.assert_close(other.grad, one.grad, atol=1e-6, rtol=1e-4)
+    assert float(whole.learner.log_step_size.grad.abs().sum()) > 0
+
+
+def test_shards_repeat_themselves_and_are_part_of_the_state() -> None:
+    graph = two_groups()
+    one, same = (trainer_of(graph, batch_size=8, n_shards=3) for _ in range(2))
+    one.run_epoch()
+    same.restore({name: value.clone() for name, value in one.state().items()})
+    assert one.run_epoch() == same.run_epoch()
+    for name, weight in one.weights().items():
+        assert torch.equal(weight, same.weights()[name])
+    message = r"written with n_shards=3, this training has 1; pass the former"
+    with pytest.raises(DataError, match=message):
+        trainer_of(graph, batch_size=8).restore(one.state())
+    old = trainer_of(graph, batch_size=8).state()
+    del old["n_shards"]  # As before there were any.
+    trainer_of(graph, batch_size=8).restore(old)
+
+
+class Sick(MAML):
+    """Some outer steps are not finite, by their loss, their gradient or their inner loop."""
+
+    kind = "loss"
+    calls: ClassVar[list[int]] = []  # Those to spoil, from 0.
+    n_calls = -1
+
+    def outer_loss(self, *args: Any, **options: Any) -> Tensor:
+        self.n_calls += 1
+        loss = super().outer_loss(*args, **options)
+        if self.n_calls not in self.calls:
+            return loss
+        if self.kind == "inner":
+            raise NonFiniteError("the inner loss is nan")
+        if self.kind == "loss":
+            return loss * torch.inf
+        # The root has an infinite slope at 0, which times 0 is NaN.
+        return loss + (0 * self.encoder.output["user"].bias.sum()).sqrt()
+
+
+def sick_trainer(kind: str, calls: list[int], **options: Any) -> MetaTrainer:
+    trainer = trainer_of(two_groups(), batch_size=8, learner_class=Sick, **options)
+    trainer.learner.kind, trainer.learner.calls = kind, calls
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("loss", r"the outer loss is -?inf, for training users \[.*\] and 3 more in a batch of 8;"),
+        ("inner", r"the inner loss is nan, for training users \[.*\] and 3 more in a batch of 8;"),
+        (
+            "gradient",
+            r"the outer gradient of \['learner\.encoder\..+'\] is not finite for training",
+        ),
+    ],
+)
+def test_a_step_that_is_not_finite_stops_or_is_left_out(kind: str, said: str) -> None:
+    stops = sick_trainer(kind, [1])
+    before = {n: w.clone() for n, w in stops.weights().items()}
+    with pytest.raises(NonFiniteError, match=f"^epoch 1, step 2: {said}") as error:
+        stops.run_epoch()
+    assert str(error.value).endswith("on_non_finite='skip' leaves such steps out")
+    assert all(bool(weight.isfinite().all()) for weight in stops.weights().values())
+    goes_on = sick_trainer(kind, [1, 3], on_non_finite="skip")
+    message = f"^2 of 5 outer steps of epoch 1 were left out \\(epoch 1, step 2: {said}"
+    with pytest.warns(RuntimeWarning, match=message):
+        loss = goes_on.run_epoch()
+    assert math.isfinite(loss)
+    name = "head.table.embedding"
+    assert not torch.equal(goes_on.weights()[name], before[name])
+    assert all(bool(weight.isfinite().all()) for weight in goes_on.weights().values())
+
+
+def test_the_steps_left_out_do_nothing() -> None:
+    n_steps = 5
+    well = sick_trainer("loss", [], on_non_finite="skip")
+    sick = sick_trainer("loss", [n_steps - 1], on_non_finite="skip")
+    with pytest.warns(RuntimeWarning, match="1 of 5 outer steps"):
+        sick.run_epoch()
+    step, n_taken = well._optimizer.step, iter(range(n_steps))
+    well._optimizer.step = lambda: step() if next(n_taken) < n_steps - 1 else None
+    well.run_epoch()
+    for name, weight in well.weights().items():
+        assert torch.equal(weight, sick.weights()[name])
+
+
+def test_an_epoch_without_a_finite_step_stops_even_if_steps_may_be_left_out() -> None:
+    trainer = sick_trainer("loss", list(range(5)), on_non_finite="skip")
+    with pytest.raises(NonFiniteError, match=r"no outer step was finite; epoch 1, step 1: the out"):
+        trainer.run_epoch()
 
 
 def test_bad_input() -> None:
     graph = two_groups()
     with pytest.raises(ConfigError, match="batch_size=0"):
         trainer_of(graph, batch_size=0)
+    with pytest.raises(ConfigError, match="n_shards=0 must be at least 1, the number of processes"):
+        trainer_of(graph, n_shards=0)
+    with pytest.raises(ConfigError, match="on_non_finite='hope' must be one of"):
+        trainer_of(graph, on_non_finite="hope")
     with pytest.raises(DataError, match="training state belongs to a model of another shape"):
         trainer_of(graph).restore(trainer_of(graph, channels=4).state())
     broken = trainer_of(graph)
     with torch.no_grad():
         broken.head.bias[0] = float("nan")
-    with pytest.raises(NonFiniteError, match=r"not finite|the outer loss is nan in epoch 0"):
+    with pytest.raises(NonFiniteError, match=r"the weights \['head.bias'\] are not finite"):
         broken.run_epoch()
     graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
     with pytest.raises(DataError, match="no training user has two items"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,15 @@ import torch
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import RelationEncoder
-from graphmeta.errors import ConfigError, DataError, EncoderError, UnknownIdError
-from graphmeta.meta import MAML
+from graphmeta.errors import (
+    ConfigError,
+    DataError,
+    EncoderError,
+    NonFiniteError,
+    OutOfMemoryError,
+    UnknownIdError,
+)
+from graphmeta.meta import MAML, LiveMemory
 from graphmeta.ranking import evaluate
 from graphmeta.ranking.recommender import ColdStartRecommender, _some
 from graphmeta.ranking.scorer import Scorer
@@ -106,6 +114,73 @@ def test_an_interrupted_fit_goes_on_to_the_same_scores(split: ColdSplit, tmp_pat
     assert torch.equal(rest.score(support), whole.score(support))
 
 
+def test_shards_belong_to_the_checkpoint(split: ColdSplit, tmp_path: Path) -> None:
+    file = tmp_path / "state.safetensors"
+    whole = small(epochs=2, n_shards=2).fit(split.train)
+    small(epochs=1, n_shards=2).fit(split.train, checkpoint=file)
+    with pytest.raises(DataError, match=r"written with n_shards=2, this training has 1"):
+        small(epochs=2).fit(split.train, checkpoint=file)
+    rest = small(epochs=2, n_shards=2).fit(split.train, checkpoint=file)
+    assert rest.losses == whole.losses != small(epochs=2).fit(split.train).losses
+    support = split.test.support(3)
+    assert torch.equal(rest.score(support), whole.score(support))
+
+
+class SometimesNaN(MAML):
+    """Every third outer loss is NaN."""
+
+    n_calls = -2  # Two steps tell how much memory training will take.
+
+    def outer_loss(self, *args: Any, **options: Any) -> torch.Tensor:
+        self.n_calls += 1
+        return super().outer_loss(*args, **options) * (torch.nan if self.n_calls % 3 == 0 else 1)
+
+
+def test_training_stops_at_a_loss_that_is_not_finite_or_goes_on_as_asked(split: ColdSplit) -> None:
+    def model(**options: Any) -> ColdStartRecommender:
+        encoder = RelationEncoder(split.train.metadata(), out_channels=8)
+        return small(learner=SometimesNaN(encoder), epochs=1, **options)
+
+    with pytest.raises(NonFiniteError, match="epoch 1, step 3: the outer loss is nan"):
+        model().fit(split.train)
+    with pytest.warns(RuntimeWarning, match="outer steps of epoch 1 were left out"):
+        fitted = model(on_non_finite="skip").fit(split.train)
+    assert bool(fitted.score(split.test.support(3)).isfinite().all())
+
+
+def test_training_that_does_not_fit_is_refused(
+    split: ColdSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package's attribute of that name is the function.
+    module = sys.modules["graphmeta.meta.estimate_memory"]
+    monkeypatch.setattr(module, "free_memory", lambda device: 35 * 2**20)
+    with pytest.raises(
+        OutOfMemoryError, match=r"35 MiB are free .* \d+ users .* not 32"
+    ):
+        small(epochs=1).fit(split.train)
+    small(epochs=0).fit(split.train)  # Nothing is trained.
+
+
+def test_sampled_voters_rank_like_all(split: ColdSplit) -> None:
+    scores = [
+        small(epochs=0, num_voters=n).fit(split.train).score(split.test.support(3))
+        for n in (None, 1000, 1)
+    ]
+    torch.testing.assert_close(scores[0], scores[1], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(scores[0], scores[2], atol=1e-2)
+
+
+def test_scoring_holds_as_much_for_many_users_as_for_a_batch(split: ColdSplit) -> None:
+    model = small(epochs=1).fit(split.train)
+    item = torch.arange(3).repeat(256, 1) + torch.arange(256).unsqueeze(1) % 90
+    peaks = []
+    for n in (32, 32, 256):  # The first call makes what is kept for all.
+        with LiveMemory() as memory:
+            scores = model.score(Support(item[:n]))
+        peaks.append(memory.peak - scores.numel() * 4 * (1 if n == 32 else 2))
+    assert peaks[2] < 1.1 * peaks[1]
+
+
 def test_the_callers_random_state_is_left_alone(split: ColdSplit) -> None:
     before = torch.random.get_rng_state()
     small(epochs=1).fit(split.train).score(split.test.support(3))
@@ -168,3 +243,7 @@ def test_an_encoder_that_does_not_fit_is_told_why() -> None:
         ColdStartRecommender(MAML(encoder), channels=16, epochs=1).fit(graph)
     with pytest.raises(ConfigError, match=r"learner is a RelationEncoder; wrap the encoder"):
         ColdStartRecommender(encoder)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="the module is wrapped in DataParallel, which does not"):
+        ColdStartRecommender(torch.nn.DataParallel(MAML(encoder)))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="learner is a str; wrap the encoder"):
+        ColdStartRecommender("maml")  # type: ignore[arg-type]

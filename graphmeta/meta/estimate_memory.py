@@ -1,0 +1,202 @@
+"""How much memory meta-training will take, told before it begins."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.errors import ConfigError, OutOfMemoryError
+from graphmeta.meta.learner import Learner
+from graphmeta.meta.live_memory import LiveMemory
+from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+# Batches that are tried; the step of a larger one is read off the line through them.
+TRIED = (8, 24)
+MIB = 2**20
+# What the allocator of the C library holds beyond the tensors, and what the first step makes
+# libraries load: measured, see experiments/results/memory.md.
+ALLOCATOR_SHARE, FIRST_STEP = 0.5, 30 * MIB
+# Of the memory that is free, how much a training may be expected to take.
+SAFE_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """The most memory that training holds at a time, beyond what is held before.
+
+    Args:
+        optimizer: Bytes of the gradients and of the optimiser's moments.
+        step: Bytes of a step's tensors, activations for the backward pass first of all.
+        allocator: Bytes that the process holds beyond its tensors; 0 on a GPU, where it is not
+            measured.
+        per_user: Bytes by which one more user at once raises the total.
+        n_users: Users at once.
+    """
+
+    optimizer: int
+    step: int
+    allocator: int
+    per_user: int
+    n_users: int
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return self.optimizer + self.step + self.allocator
+
+    def __str__(self) -> str:
+        """Return the estimate in MiB."""
+        return (
+            f"{self.total / MIB:,.0f} MiB ({self.step / MIB:,.0f} for a step's tensors, "
+            f"{self.optimizer / MIB:,.0f} for the optimiser, {self.allocator / MIB:,.0f} for the "
+            "allocator)"
+        )
+
+
+def estimate_memory(
+    learner: Learner,
+    head: CatalogueHead,
+    graph: HeteroData,
+    *,
+    sampler: EpisodeSampler,
+    batch_size: int = 128,
+    k_max: int = 10,
+    n_shards: int = 1,
+) -> MemoryEstimate:
+    """Return what an outer step of `MetaTrainer` with these settings will hold.
+
+    Nothing is trained: two small batches with the largest support run forth and back, their
+    tensors are counted (`LiveMemory`), and the line through both gives that of `batch_size`. So it
+    holds for any encoder and learner. A process holds more than its tensors, as the allocator keeps
+    what was freed; that share is one number for all models.
+
+    Args:
+        learner: Left as it is.
+        head: Left as it is; on the device of the learner.
+        graph: The training graph.
+        sampler: Samples that graph.
+        batch_size: Users per outer step.
+        k_max: Largest support.
+        n_shards: Parts in which a batch runs.
+
+    Raises:
+        ConfigError: A number is below 1.
+        DataError: No user has two items.
+    """
+    if min(batch_size, k_max, n_shards) < 1:
+        raise ConfigError(
+            f"batch_size={batch_size}, k_max={k_max} and n_shards={n_shards} must be at least 1"
+        )
+    outer = OuterLoss(learner, head, graph, sampler=sampler, k_max=k_max, adapted_share=1.0)
+    at_once = -(-batch_size // n_shards)
+    small, large = (min(n, at_once, len(outer.loader.users)) for n in TRIED)
+    with _left_as_they_are(learner, head), torch.random.fork_rng(devices=[]):
+        peaks = {n: _peak_of_step(outer, n) for n in {small, large}}
+    slope = (peaks[large] - peaks[small]) / max(1, large - small)
+    at_once = min(at_once, len(outer.loader.users))
+    parameters = [*learner.parameters(), *head.parameters()]
+    weights = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
+    # The gradients of a step are in its peak; Adam's two moments stay.
+    optimizer = 2 * weights
+    step = int(peaks[large] + slope * (at_once - large))
+    share = ALLOCATOR_SHARE if head.bias.device.type == "cpu" else 0.0
+    allocator = int(share * (optimizer + step) + FIRST_STEP) if share else 0
+    return MemoryEstimate(
+        optimizer, step, allocator, int(max(slope, 0.0) * (1 + share)), n_users=at_once
+    )
+
+
+def refuse_out_of_memory(
+    estimate: MemoryEstimate, *, device: torch.device, free: int | None = None
+) -> None:
+    """Refuse a configuration that would run out of memory.
+
+    Args:
+        estimate: What the training will hold.
+        device: Where it trains.
+        free: Bytes that are free; asked of the device where it is None.
+
+    Raises:
+        OutOfMemoryError: It does not fit; the message names the setting to lower, and how far.
+    """
+    free = free_memory(device) if free is None else free
+    if free is None or estimate.total <= SAFE_SHARE * free:
+        return
+    left = SAFE_SHARE * free - (estimate.total - estimate.per_user * estimate.n_users)
+    fitting = int(left / max(1, estimate.per_user))
+    advice = (
+        f"{fitting} users at once fit, not {estimate.n_users}; lower batch_size or raise n_shards"
+        if fitting >= 1
+        else "not even one user fits; lower channels or num_neighbors"
+    )
+    raise OutOfMemoryError(
+        f"training needs {estimate}, but {free / MIB:,.0f} MiB are free on {device}; {advice}"
+    )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that can still be allocated on a device, None where it does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = []
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable"))
+        found.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):  # A container's own limit; "max" is none.
+        folder = Path("/sys/fs/cgroup")
+        limit = int((folder / "memory.max").read_text())
+        found.append(limit - int((folder / "memory.current").read_text()))
+    if found:
+        return max(0, min(found))
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return None
+
+
+def _peak_of_step(outer: OuterLoss, n_users: int) -> int:
+    """Return the most bytes that an adapted step of some users with the largest support holds."""
+    generator = torch.Generator().manual_seed(0)
+    # Users with enough items for that support, spread over all.
+    users = outer.loader.users[torch.linspace(0, len(outer.loader.users) - 1, n_users).long()]
+    draw = OuterDraw(outer.loader.k_max, in_order=False, is_adapted=True)
+    with LiveMemory() as memory:
+        loss = outer(users, draw, generator, names_culprits=False)
+        loss.backward()
+    return memory.peak
+
+
+@contextlib.contextmanager
+def _left_as_they_are(*modules: nn.Module) -> Iterator[None]:
+    """Put buffers, gradients and mode back as they were."""
+    whole = nn.ModuleList(modules)
+    buffers: dict[str, Tensor] = {
+        name: copy.deepcopy(value)
+        for name, value in whole.named_buffers()
+        if name in whole.state_dict()
+    }
+    gradients = [(p, p.grad) for p in whole.parameters()]
+    modes = [(module, module.training) for module in whole.modules()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    whole.train()
+    try:
+        yield
+    finally:
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        for module, mode in modes:
+            module.training = mode
+        for name, value in whole.named_buffers():
+            if name in buffers:
+                value.copy_(buffers[name])

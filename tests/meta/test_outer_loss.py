@@ -1,0 +1,107 @@
+"""The outer loss of training users: what is drawn, what is counted, who is to blame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from graphmeta.encoders import CatalogueHead
+from graphmeta.errors import DataError, NonFiniteError
+from graphmeta.meta import MAML
+from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
+from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+DRAW = OuterDraw(k=2, in_order=False, is_adapted=False)
+
+
+class Recording(MAML):
+    """Keeps what it was asked; the loss is NaN with any of the bad users."""
+
+    bad: Sequence[int] = ()
+
+    def outer_loss(self, episodes: Any, head: Any, seen: Tensor, **options: Any) -> Tensor:
+        self.episodes, self.seen, self.options = episodes, seen, options
+        loss = super().outer_loss(episodes, head, seen, **options)
+        is_bad = torch.isin(episodes.own_user, torch.tensor(self.bad)).any()
+        return loss * torch.nan if bool(is_bad) else loss
+
+
+def outer_loss_of(encoder: nn.Module, head: CatalogueHead, graph: HeteroData) -> OuterLoss:
+    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
+    return OuterLoss(Recording(encoder), head, graph, sampler=sampler, k_max=10, adapted_share=0.3)
+
+
+def test_a_draw_is_log_uniform_in_k_and_adapts_as_often_as_asked(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData
+) -> None:
+    outer_loss = outer_loss_of(encoder, head, graph)
+    generator = torch.Generator().manual_seed(1)
+    draws = [outer_loss.draw(generator) for _ in range(20_000)]
+    share = torch.bincount(torch.tensor([draw.k for draw in draws])) / 20_000
+    wanted = [0.0, *(math.log((k + 1) / k) / math.log(11) for k in range(1, 11))]
+    assert share.tolist() == pytest.approx(wanted, abs=0.01)
+    assert sum(draw.is_adapted for draw in draws) / 20_000 == pytest.approx(0.3, abs=0.01)
+    assert not any(draw.in_order for draw in draws)  # The edges have no times.
+    graph[RATES].time = torch.arange(graph[RATES].edge_index.size(1)).double()
+    timed = outer_loss_of(encoder, head, graph)
+    in_order = [timed.draw(generator).in_order for _ in range(2000)]
+    assert sum(in_order) / 2000 == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3, 100])
+def test_n_query_counts_what_is_left_to_predict(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData, k: int
+) -> None:
+    outer_loss = outer_loss_of(encoder, head, graph)
+    users = outer_loss.loader.users[1:6]
+    draw = OuterDraw(k=k, in_order=False, is_adapted=False)
+    outer_loss(users, draw, torch.Generator().manual_seed(0))
+    learner = outer_loss.learner
+    shown = learner.episodes.support.to_dense(9) > 0
+    assert outer_loss.n_query(users, draw) == int((learner.seen * ~shown).sum())
+    assert learner.episodes.own_user.tolist() == users.tolist()
+    assert learner.options["is_adapted"] is False
+    assert outer_loss.n_query(users[:0], draw) == 0
+
+
+def test_it_names_the_users_to_blame(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData
+) -> None:
+    outer_loss = outer_loss_of(encoder, head, graph)
+    bad = outer_loss.loader.users[[1, 4]].tolist()
+    outer_loss.learner.bad = bad
+    batch, generator = outer_loss.loader.users[:6], torch.Generator().manual_seed(0)
+    with pytest.raises(NonFiniteError) as error:
+        outer_loss(batch, DRAW, generator)
+    assert str(error.value) == (
+        f"the outer loss is nan, for training users {bad} in a batch of 6; "
+        "lower lr or check the features"
+    )
+    with pytest.raises(NonFiniteError, match=r"training users \[.*\] and 1 more in a batch of 6"):
+        outer_loss(batch, DRAW, generator, names_culprits=False)
+
+
+def test_it_names_the_weights_to_blame(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData
+) -> None:
+    outer_loss = outer_loss_of(encoder, head, graph)
+    with torch.no_grad():
+        head.bias[0] = torch.inf
+    message = r"in a batch of 3; the weights \['head.bias'\] are not finite; lower lr or"
+    with pytest.raises(NonFiniteError, match=message):
+        outer_loss(outer_loss.loader.users[:3], DRAW, torch.Generator().manual_seed(0))
+    assert not_finite({"a": torch.tensor([1.0, torch.nan]), "b": torch.ones(2)}) == ["a"]
+    assert told(torch.arange(7)) == "training users [0, 1, 2, 3, 4] and 2 more"
+
+
+def test_bad_input(encoder: nn.Module, head: CatalogueHead, graph: HeteroData) -> None:
+    graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
+    with pytest.raises(DataError, match="no training user has two items"):
+        outer_loss_of(encoder, head, graph)
