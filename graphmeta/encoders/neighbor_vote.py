@@ -84,7 +84,7 @@ class NeighborVote(nn.Module):
         log_degree = self.item_degree.log1p()
         item, mask = episodes.support.item_index.clamp(min=0), episodes.support.mask
         weight = torch.exp(-at["rarity"] * (log_degree[item] - log_degree.mean())) * mask
-        z, tastes, own = fn.normalize(z, dim=1), fn.normalize(tastes, dim=1), episodes.own_user
+        z, own = fn.normalize(z, dim=1), episodes.own_user
         if episodes.voters is None:
             shown = weight.new_zeros(len(item), len(log_degree)).scatter_add(1, item, weight)
             overlap = self.interactions.to_users(shown)
@@ -110,17 +110,18 @@ class NeighborVote(nn.Module):
         if episodes.voters is None:
             return self.interactions.to_items(attention)
         n, n_items = len(attention), self.interactions.shape[1]
-        place, weight = self.ballots(attention, episodes)
+        row, item, weight = self.ballots(attention, episodes)
+        place = row * n_items + item
         return weight.new_zeros(n * n_items).index_add(0, place, weight).view(n, n_items)
 
     def ballots(
         self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
-    ) -> tuple[Int[Tensor, " n_ballots"], Float[Tensor, " n_ballots"]]:
-        """Return each vote of a sampled voter for an item, as its place in `[n * n_items]`."""
+    ) -> tuple[Int[Tensor, " n_ballots"], Int[Tensor, " n_ballots"], Float[Tensor, " n_ballots"]]:
+        """Return each vote of a sampled voter: for whom (ascending), which item, how much."""
         assert episodes.voters is not None
         voter, item = self.interactions.items_of(episodes.voters.flatten())
         row = voter // max(1, episodes.voters.size(1))
-        return row * self.interactions.shape[1] + item, attention.flatten()[voter]
+        return row, item, attention.flatten().index_select(0, voter)
 
     def prior_share(
         self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
@@ -130,9 +131,9 @@ class NeighborVote(nn.Module):
         return share.where(attention.sum(1, keepdim=True) > 0, torch.ones_like(share))
 
     def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_users c"]:
-        """Return the mean embedding of every training user's items."""
+        """Return the direction of the mean embedding of every training user's items."""
         total = self.interactions.to_users(embedding.T.contiguous()).T
-        return total / self.user_degree.clamp(min=1).unsqueeze(1)
+        return fn.normalize(total / self.user_degree.clamp(min=1).unsqueeze(1), dim=1)
 
     def popularity(self, own_user: Int[Tensor, " n"]) -> Float[Tensor, "#n n_items"]:
         """Return each item's share of the interactions of all users but one's own, plus one.

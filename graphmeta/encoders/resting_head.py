@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +12,9 @@ from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.tasks.episode import EpisodeBatch
+
+# Votes held at once, of users times items: what a processor's cache holds.
+VOTES_AT_ONCE = 2**20
 
 
 class RestingHead:
@@ -62,7 +67,7 @@ class RestingHead:
         scores = torch.where(is_shown, torch.cat(row, dim=1), only_popular) @ self._items
         ratio = (1 - share) / share / self._cast(attention, episodes).clamp(min=1e-9)
         if episodes.voters is not None:
-            self._add_ballots(scores, attention, episodes, ratio, at["vote"])
+            self._add_ballots(scores, attention * ratio, episodes, at["vote"])
             return scores
         lift = self._vote.votes(attention, episodes).mul_(ratio).mul_(self._rarity).log1p_()
         return scores.addcmul_(lift, at["vote"])
@@ -75,19 +80,21 @@ class RestingHead:
         return (attention * degree[episodes.voters.clamp(min=0)]).sum(1, keepdim=True)
 
     def _add_ballots(
-        self,
-        scores: Tensor,
-        attention: Tensor,
-        episodes: EpisodeBatch,
-        ratio: Tensor,
-        weight: Tensor,
+        self, scores: Tensor, attention: Tensor, episodes: EpisodeBatch, weight: Tensor
     ) -> None:
         """Add the lift of the items that some sampled voter knows."""
-        n_items = scores.size(1)
-        place, ballot = self._vote.ballots(attention, episodes)
-        row = place // n_items
-        votes = torch.zeros_like(scores).view(-1).index_add_(0, place, ballot)[place]
-        lift = votes * ratio.flatten()[row] * self._rarity[place - row * n_items]
+        n, n_items = scores.shape
+        row, item, ballot = self._vote.ballots(attention, episodes)
+        ballot = ballot * self._rarity.index_select(0, item)
+        place, weight = row * n_items + item, weight.flatten().index_select(0, row)
         flat = scores.view(-1)
-        # An item with several voters is written as often, each time with the same number.
-        flat[place] = flat[place] + lift.log1p_() * weight.flatten()[row]
+        # A few users at a time, whose votes the processor's cache holds.
+        n_at_once = max(1, VOTES_AT_ONCE // n_items)
+        ends = torch.searchsorted(row, torch.arange(0, n + n_at_once, n_at_once, device=row.device))
+        for block, (start, end) in enumerate(pairwise(ends.tolist())):
+            part = place[start:end]
+            here = part - block * n_at_once * n_items
+            votes = flat.new_zeros(n_at_once * n_items).index_add_(0, here, ballot[start:end])
+            lift = votes.index_select(0, here)
+            # An item with several voters is written as often, each time with the same number.
+            flat[part] = flat.index_select(0, part).addcmul_(lift.log1p_(), weight[start:end])

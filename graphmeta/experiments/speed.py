@@ -7,6 +7,7 @@ process, in turn, and the ratio is what is reported.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import time
@@ -18,19 +19,21 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import from_frame
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead
 from graphmeta.experiments.manifest import environment
-from graphmeta.meta import MAML, Learner, RidgeHead, query_loss, relation_learner
-from graphmeta.meta.relation_learner import ADAPTED
+from graphmeta.experiments.named_learners import build_learner
+from graphmeta.meta import MAML, Learner, query_loss
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 CHANNELS, STEPS, K = 64, 2, 5
+# Users ranked at once, and users who vote per support item.
+BLOCK, VOTERS = 128, 16
 REPEATS = 5
 
 
@@ -43,7 +46,7 @@ class Sizes:
         items: Catalogue.
         per_user: Interactions per user.
         batch: Users at once.
-        looped: Users of the batch that the loop takes; its time is scaled up.
+        looped: Users of the batch that loops take; their time is scaled up.
     """
 
     users: int
@@ -63,10 +66,9 @@ class Bench:
     """A graph of some size, its head, and the episodes of a batch of users with k edges each."""
 
     sizes: Sizes
-    sampler: EpisodeSampler
+    graph: HeteroData
     head: CatalogueHead
     support: Support
-    metadata: tuple[list[str], list[tuple[str, str, str]]]
 
     @classmethod
     def of(cls, sizes: Sizes) -> Bench:
@@ -79,28 +81,23 @@ class Bench:
         rows = [torch.cat([r, r.new_full((K - len(r),), -1)]) for r in rows]
         return cls(
             sizes,
-            EpisodeSampler(graph, num_neighbors=(4, 4)),
+            graph,
             CatalogueHead(graph, channels=CHANNELS),
             Support(torch.stack(rows)),
-            graph.metadata(),
         )
 
-    def episodes(self) -> EpisodeBatch:
-        """Return freshly sampled episodes."""
-        return self.sampler.sample(self.support, generator=torch.Generator().manual_seed(0))
+    def sampler(self, *, num_voters: int | None = None) -> EpisodeSampler:
+        """Return a sampler of the graph."""
+        return EpisodeSampler(self.graph, num_neighbors=(4, 4), num_voters=num_voters)
 
-    def learner(self, name: str, *, is_batched: bool = True) -> Learner:
-        """Return a learner by name."""
-        steps = 0 if name == "unadapted" else STEPS
-        if name == "ridge":
-            return relation_learner(self.metadata, channels=CHANNELS, wrap=RidgeHead)
-        return relation_learner(
-            self.metadata,
-            channels=CHANNELS,
-            wrap=lambda encoder: MAML(
-                encoder, adapt=ADAPTED, inner_steps=steps, max_views=None, is_batched=is_batched
-            ),
+    def learner(self, name: str, *, inner_steps: int = STEPS) -> Learner:
+        """Return a named learner over a `RelationEncoder`; MAML leaves out all edges in turn."""
+        learner = build_learner(
+            name, "relation", self.graph, channels=CHANNELS, inner_steps=inner_steps, seed=0
         )
+        if isinstance(learner, MAML):
+            learner.max_views = None
+        return learner
 
 
 def random_graph(sizes: Sizes) -> HeteroData:
@@ -132,44 +129,102 @@ def in_turn(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, l
 
 
 def training_sides(bench: Bench) -> dict[str, Callable[[], object]]:
-    """Return an outer step (adapt, score, backward) batched, and a loop over some of its users."""
-    episodes = bench.episodes()
+    """Return an outer step (adapt, score, backward) of all users at once, and of some in loops.
+
+    The loops take one user after the other: as MAML is usually written, one left-out edge after the
+    other too; with a user's left-out edges side by side; and with the package `higher`, where it is
+    installed, whose steps stay differentiable (it has no first-order form that learns).
+    """
+    episodes = _sampled(bench.sampler(), bench.support)
     seen = bench.support.to_dense(bench.sizes.items)
     seen[:, 0] = 1.0  # Something to predict besides the support.
-    batched, single = (bench.learner("maml", is_batched=b).train() for b in (True, False))
+    batched, single = bench.learner("maml").train(), bench.learner("maml").train()
+    single.is_batched = False
 
     def step(learner: Learner, rows: slice) -> None:
-        part = episodes[rows]
-        scores = learner.score(part, learner.adapt(part, bench.head), bench.head)
-        query_loss(scores, part.support, seen[rows]).backward()
+        learner.outer_loss(episodes[rows], bench.head, seen[rows], is_adapted=True).backward()
 
-    def loop() -> None:
-        for row in range(bench.sizes.looped):
-            step(single, slice(row, row + 1))
-
-    return {"batched": lambda: step(batched, slice(None)), "loop": loop}
-
-
-def ranking_sides(bench: Bench) -> dict[str, Callable[[], object]]:
-    """Return the bare product with top ten, and sampling, adapting and ranking by learners."""
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(bench.sizes.batch, CHANNELS, generator=generator)
-    items = bench.head.table.output.detach()
-
-    def bare() -> Tensor:
-        return (z @ items.T).topk(10).indices
-
-    def ranked(learner: Learner) -> Callable[[], object]:
-        def run() -> Tensor:
-            with torch.no_grad():
-                episodes = bench.episodes()
-                fast = learner.adapt(episodes, bench.head)
-                return learner.score(episodes, fast, bench.head).topk(10).indices
+    def loop(one: Callable[[slice], None]) -> Callable[[], None]:
+        def run() -> None:
+            for row in range(bench.sizes.looped):
+                one(slice(row, row + 1))
 
         return run
 
-    names = ("unadapted", "ridge", "maml")
-    return {"bare product": bare, **{n: ranked(bench.learner(n).eval()) for n in names}}
+    sides: dict[str, Callable[[], object]] = {
+        "batched": lambda: step(batched, slice(None)),
+        "loop": loop(lambda rows: step(single, rows)),
+        "loop, edges side by side": loop(lambda rows: step(batched, rows)),
+    }
+    if importlib.util.find_spec("higher") is not None:
+        one = higher_step(single, bench.head)
+        sides["loop with higher"] = loop(lambda rows: one(episodes[rows], seen[rows]))
+    return sides
+
+
+def higher_step(learner: Learner, head: CatalogueHead) -> Callable[[EpisodeBatch, Tensor], None]:
+    """Return MAML's outer step of one user as `higher` (Grefenstette et al., 2019) has it."""
+    higher = importlib.import_module("higher")
+    encoder = learner.encoder
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
+
+    def embed(encoder: nn.Module, episodes: EpisodeBatch) -> Tensor:
+        x_dict = head.x_dict(episodes)
+        parts = (x_dict, episodes.edge_index_dict, episodes.edge_attr_dict)
+        each = [
+            encoder(*({n: v[row] for n, v in part.items()} for part in parts), support_size=K)
+            for row in range(len(episodes))
+        ]
+        return torch.cat([out["user"] for out in each])
+
+    def step(episodes: EpisodeBatch, seen: Tensor) -> None:
+        held_out = episodes.leave_one_out()
+        with higher.innerloop_ctx(encoder, optimizer, copy_initial_weights=False) as (fast, inner):
+            for _ in range(STEPS):
+                scores = head.inner_scores(embed(fast, held_out.views), held_out.views)
+                loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
+                inner.step((loss * held_out.weight).sum())
+            scores = head(embed(fast, episodes), episodes)
+            query_loss(scores, episodes.support, seen).backward()
+
+    return step
+
+
+def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], object]]:
+    """Return the bare product with top ten, and sampling, adapting and ranking by learners."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(n_users, CHANNELS, generator=generator)
+    items = bench.head.table.output.detach()
+
+    def bare() -> list[Tensor]:
+        return [(part @ items.T).topk(10).indices for part in z.split(BLOCK)]
+
+    def ranked(learner: Learner, sampler: EpisodeSampler) -> Callable[[], object]:
+        @torch.no_grad()
+        def run() -> list[Tensor]:
+            best = []
+            for start in range(0, n_users, BLOCK):
+                rows = slice(start, min(start + BLOCK, n_users))
+                episodes = _sampled(sampler, bench.support[rows])
+                fast = learner.adapt(episodes, bench.head)
+                best.append(learner.score(episodes, fast, bench.head).topk(10).indices)
+            return best
+
+        return run
+
+    few, everyone = bench.sampler(num_voters=VOTERS), bench.sampler()
+    unadapted = bench.learner("maml", inner_steps=0).eval()
+    names = ("ridge", "prototypes", "neural-process", "anil", "maml")
+    return {
+        "bare product": bare,
+        "unadapted, all voters": ranked(unadapted, everyone),
+        "unadapted": ranked(unadapted, few),
+        **{name: ranked(bench.learner(name).eval(), few) for name in names},
+    }
+
+
+def _sampled(sampler: EpisodeSampler, support: Support) -> EpisodeBatch:
+    return sampler.sample(support, generator=torch.Generator().manual_seed(0))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -184,16 +239,17 @@ def main(argv: list[str] | None = None) -> int:
     console.print(f"{machine['cpu']}, {machine['torch_threads']} threads, {repeats} repetitions")
     sizes = SMALL if is_small else TRAINING
     seconds = in_turn(training_sides(Bench.of(sizes)), repeats)
-    per_user = {
-        "batched": [s / sizes.batch for s in seconds["batched"]],
-        "loop": [s / sizes.looped for s in seconds["loop"]],
-    }
+    n_users = {name: sizes.batch if name == "batched" else sizes.looped for name in seconds}
+    per_user = {name: [s / n_users[name] for s in found] for name, found in seconds.items()}
     title = f"Meta-training, {sizes.batch} users, k = {K}, {STEPS} inner steps, d = {CHANNELS}"
     console.print(_table(f"{title}: ms per user", per_user, against="batched"))
     sizes = SMALL if is_small else RANKING
-    seconds = in_turn(ranking_sides(Bench.of(sizes)), repeats)
-    title = f"Ranking {sizes.batch} new users, k = {K}, on {sizes.items:,} items: ms"
-    console.print(_table(title, seconds, against="bare product"))
+    bench = Bench.of(sizes)
+    for users in (sizes.batch, 1):
+        seconds = in_turn(ranking_sides(bench, users), repeats)
+        title = f"Ranking {users} new users, k = {K}, on {sizes.items:,} items"
+        title += f", {VOTERS} voters per item: ms"
+        console.print(_table(title, seconds, against="bare product"))
     return 0
 
 

@@ -26,18 +26,21 @@ def test_a_batch_and_a_loop_take_the_same_step(bench: Bench) -> None:
         run()
         assert bench.head.table.output.grad is not None
         assert bool(bench.head.table.output.grad.isfinite().all())
-    episodes = bench.episodes()[:3]
-    batched, looped = (
-        bench.learner("maml", is_batched=b).eval().adapt(episodes, bench.head)
-        for b in (True, False)
-    )
-    for name, weights in batched.items():
-        torch.testing.assert_close(weights, looped[name], atol=1e-5, rtol=1e-4)
+    sampler, generator = bench.sampler(), torch.Generator().manual_seed(0)
+    episodes = sampler.sample(bench.support[:3], generator=generator)
+    found = []
+    for is_batched in (True, False):
+        learner = bench.learner("maml").eval()
+        learner.is_batched = is_batched
+        found.append(learner.adapt(episodes, bench.head))
+    for name, weights in found[0].items():
+        torch.testing.assert_close(weights, found[1][name], atol=1e-5, rtol=1e-4)
 
 
-def test_every_side_ranks_ten_items(bench: Bench) -> None:
-    for run in ranking_sides(bench).values():
-        assert run().shape == (SMALL.batch, 10)
+@pytest.mark.parametrize("n_users", [1, SMALL.batch])
+def test_every_side_ranks_ten_items(bench: Bench, n_users: int) -> None:
+    for run in ranking_sides(bench, n_users).values():
+        assert torch.cat(run()).shape == (n_users, 10)
 
 
 def test_sides_run_in_turn() -> None:
@@ -47,7 +50,7 @@ def test_sides_run_in_turn() -> None:
     assert {n: len(s) for n, s in seconds.items()} == {"a": 2, "b": 2}
 
 
-def test_it_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--small"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for word in ("Meta-training", "batched", "loop", "bare product", "ridge", "maml"):

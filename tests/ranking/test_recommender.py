@@ -154,9 +154,7 @@ def test_training_that_does_not_fit_is_refused(
     # The package's attribute of that name is the function.
     module = sys.modules["graphmeta.meta.estimate_memory"]
     monkeypatch.setattr(module, "free_memory", lambda device: 35 * 2**20)
-    with pytest.raises(
-        OutOfMemoryError, match=r"35 MiB are free .* \d+ users .* not 32"
-    ):
+    with pytest.raises(OutOfMemoryError, match=r"35 MiB are free .* \d+ users .* not 32"):
         small(epochs=1).fit(split.train)
     small(epochs=0).fit(split.train)  # Nothing is trained.
 
@@ -179,6 +177,19 @@ def test_scoring_holds_as_much_for_many_users_as_for_a_batch(split: ColdSplit) -
             scores = model.score(Support(item[:n]))
         peaks.append(memory.peak - scores.numel() * 4 * (1 if n == 32 else 2))
     assert peaks[2] < 1.1 * peaks[1]
+
+
+def test_scoring_with_sampled_voters_holds_no_more_with_more_training_users() -> None:
+    peaks = []
+    for n_users in (200, 2000):
+        graph = from_frame(planted_interactions(n_users, 60, per_user=6), time="time")
+        model = small(epochs=0, num_voters=2).fit(graph)
+        support = Support(torch.arange(3).repeat(32, 1))
+        model.score(support)  # The first call makes what is kept for all.
+        with LiveMemory() as memory:
+            model.score(support)
+        peaks.append(memory.peak)
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_the_callers_random_state_is_left_alone(split: ColdSplit) -> None:
