@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.feature_prior import FeaturePrior
 from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
@@ -40,7 +41,7 @@ class CatalogueHead(nn.Module):
         self.vote = NeighborVote(graph)
         self.curve = SupportSizeCurve({"vote": 1.0, "product": 0.1, "prior": 0.0})
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
-        self._resting: tuple[object, RestingHead] | None = None
+        self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
         self.features = (
             FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
@@ -83,15 +84,10 @@ class CatalogueHead(nn.Module):
         return scores + self.features(episodes, rows)
 
     def _at_rest(self) -> RestingHead:
-        """Return the head at rest, made anew where a weight has changed since."""
         weights = [*self.table.parameters(), *self.vote.parameters(), self.bias]
-        state = tuple((weight.data_ptr(), weight._version) for weight in weights)
-        if self._resting is None or self._resting[0] != state:
-            self._resting = (
-                state,
-                RestingHead(self.table, self.vote, self.curve, self.bias),
-            )
-        return self._resting[1]
+        return self._resting.get(
+            weights, lambda: RestingHead(self.table, self.vote, self.curve, self.bias)
+        )
 
     def _product(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
         product: Tensor = self.table.score(z)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
@@ -72,6 +73,7 @@ class Prototypes(Learner):
             raise ConfigError(f"metric_weight={metric_weight} must be 0 or more")
         self.channels, self.n_references = channels, n_references
         self.metric_loss, self.metric_weight = metric_loss, metric_weight
+        self._items: AtRest[tuple[Tensor, Tensor]] = AtRest()
         self.metric = nn.Linear(channels, channels, bias=False)
         nn.init.eye_(self.metric.weight)
         self.curve = SupportSizeCurve({"closeness": 0.01})
@@ -119,12 +121,19 @@ class Prototypes(Learner):
         """
         if USER not in fast:
             return super().score(episodes, fast, head)
-        items = self.metric(head.table.output)
-        closeness = 2 * fast[PROTOTYPE] @ items.T - items.square().sum(1)
+        items, length = self._items.get(
+            [head.table.output, self.metric.weight], lambda: self._embedded(head)
+        )
+        closeness = torch.addmm(-length, 2 * fast[PROTOTYPE], items.T)
         size = episodes.support.size
         weight = self.curve(size)["closeness"] * (size > 0).unsqueeze(1) / self.channels
         scores: Tensor = head(fast[USER], episodes)
         return scores + weight * closeness
+
+    def _embedded(self, head: CatalogueHead) -> tuple[Tensor, Tensor]:
+        """Return every item in the metric space, and its squared length."""
+        items: Tensor = self.metric(head.table.output)
+        return items, items.square().sum(1)
 
     def outer_loss(
         self,

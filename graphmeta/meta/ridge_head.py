@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
 from graphmeta.meta.learner import FastWeights, Learner
@@ -26,7 +27,7 @@ class RidgeHead(Learner):
     differentiable closed-form solvers", ICLR 2019). With fixed embeddings this is the fold-in of
     iALS (Hu et al., ICDM 2008) with prior z; the mean over the support, where iALS has the sum,
     keeps the step from growing with k. By Woodbury's identity a user costs a system of the size
-    of the support; the rest is shared by all.
+    of the support; the rest is shared by all, and between trainings solved once.
 
     Unlike a gradient learner with a leave-one-out loss it adapts to a single edge.
 
@@ -51,6 +52,7 @@ class RidgeHead(Learner):
         super().__init__(encoder, is_batched=is_batched)
         if min(negatives, ridge) <= 0:
             raise ConfigError(f"negatives={negatives} and ridge={ridge} must be above 0")
+        self._gram: AtRest[Tensor] = AtRest()
         self.log_weights = nn.Parameter(torch.tensor([negatives, ridge]).log())
 
     @property
@@ -77,25 +79,26 @@ class RidgeHead(Learner):
         """
         z = self.encode(episodes, {}, head.x_dict(episodes))
         support = episodes.support
-        items = head.table.output * head.table.channels**-0.5
-        shown = items[support.item_index.clamp(min=0)] * support.mask.unsqueeze(2)
-        solved = self.solve(z, items, shown, support.size)
+        items, scale = head.table.output, head.table.channels**-0.5
+        gram = self._gram.get([items], lambda: scale**2 * items.T @ items)
+        shown = items[support.item_index.clamp(min=0)] * (scale * support.mask.unsqueeze(2))
+        solved = self.solve(z, gram, shown, support.size)
         return {USER: torch.where((support.size > 0).unsqueeze(1), solved, z)}
 
-    def solve(self, z: Tensor, items: Tensor, shown: Tensor, size: Tensor) -> Tensor:
+    def solve(self, z: Tensor, gram: Tensor, shown: Tensor, size: Tensor) -> Tensor:
         """Return the minimisers.
 
         Shapes:
             z: `[n, c]`.
-            items: `[n_items, c]`.
+            gram: `[c, c]`; `F^T F`.
             shown: `[n, k, c]`, zero where padded.
             size: int64, `[n]`; how many are shown.
             output: `[n, c]`.
         """
         negatives, ridge = self.log_weights.exp()
         share = 1 / size.clamp(min=1).to(z.dtype).unsqueeze(1)
-        identity = torch.eye(items.size(1), dtype=items.dtype, device=items.device)
-        factor = torch.linalg.cholesky(negatives * items.T @ items + ridge * identity)
+        identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        factor = torch.linalg.cholesky(negatives * gram + ridge * identity)
         right = share * shown.sum(1) + ridge * z
         # A^-1 b and A^-1 F_S^T for all users at once, then one k x k system for each.
         n, k, c = shown.shape

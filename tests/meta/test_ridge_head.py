@@ -49,7 +49,8 @@ def test_with_fixed_embeddings_it_is_the_fold_in_of_ials(encoder: nn.Module) -> 
     # The fold-in sums over the support and weighs it by 1 + alpha; here it weighs 1 in all.
     scale = (1 + alpha) * k
     learner = RidgeHead(encoder, negatives=1 / scale, ridge=regularization / scale)
-    found = learner.solve(prior.expand(2, 6), items, items[shown], torch.tensor([k, k]))
+    gram, size = items.T @ items, torch.tensor([k, k])
+    found = learner.solve(prior.expand(2, 6), gram, items[shown], size)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
@@ -63,7 +64,7 @@ def test_the_gradient_through_the_solution_is_the_true_one(encoder: nn.Module) -
     z, items, weights = draw(2, 4), draw(7, 4), learner.log_weights.detach().clone()
 
     def outer(z: torch.Tensor, items: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        inputs = (z, items, items[:6].view(2, 3, 4), torch.tensor([3, 3]))
+        inputs = (z, items.T @ items, items[:6].view(2, 3, 4), torch.tensor([3, 3]))
         return torch.func.functional_call(_Solve(learner), {"learner.log_weights": weights}, inputs)
 
     assert torch.autograd.gradcheck(outer, (z, items, weights.requires_grad_()))
@@ -84,11 +85,11 @@ def test_order_of_the_support_does_not_matter(encoder: nn.Module) -> None:
     learner = RidgeHead(encoder, ridge=1.0)
     shown = items[[1, 2, 3]].unsqueeze(0)
     size = torch.tensor([3])
-    one, other = (learner.solve(z, items, x, size) for x in (shown, shown[:, [2, 0, 1]]))
+    one, other = (learner.solve(z, items.T @ items, x, size) for x in (shown, shown[:, [2, 0, 1]]))
     torch.testing.assert_close(one, other)
     # Padding is no edge.
     padded = torch.cat([shown, torch.zeros(1, 2, 4)], dim=1)
-    torch.testing.assert_close(learner.solve(z, items, padded, size), one)
+    torch.testing.assert_close(learner.solve(z, items.T @ items, padded, size), one)
 
 
 @pytest.mark.parametrize("options", [{"ridge": 0.0}, {"negatives": -1.0}])

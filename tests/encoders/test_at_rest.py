@@ -1,0 +1,39 @@
+"""Kept while the weights stay, made anew when one changes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import torch
+from torch import Tensor, nn
+
+from graphmeta.encoders.at_rest import AtRest
+
+
+def test_it_is_made_once_until_a_weight_changes() -> None:
+    weight, calls = nn.Parameter(torch.ones(2)), []
+    kept: AtRest[Tensor] = AtRest()
+
+    def make() -> Tensor:
+        calls.append(1)
+        return 2 * weight
+
+    with torch.no_grad():
+        assert kept.get([weight], make) is kept.get([weight], make)
+        weight.add_(1)
+        assert kept.get([weight], make).tolist() == [4.0, 4.0]
+        other = nn.Parameter(weight.clone())
+        kept.get([other], make)
+        assert len(calls) == 3
+        for copied in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
+            copied.get([other], make)
+    assert len(calls) == 5
+
+
+def test_gradients_are_not_lost() -> None:
+    weight = nn.Parameter(torch.ones(2))
+    kept: AtRest[Tensor] = AtRest()
+    with torch.no_grad():
+        assert not kept.get([weight], lambda: 2 * weight).requires_grad
+    assert kept.get([weight], lambda: 2 * weight).requires_grad
