@@ -107,30 +107,25 @@ def run(folder: RunFolder, words: Console) -> None:
 
 
 def write_report(folder: RunFolder) -> None:
-    """Write `report.md` from the cells that are there.
+    """Write `report.md` from all cells that are there, whichever command computed them.
 
     Raises:
         OutputError: It cannot be written.
     """
-    settings = LearnersSettings(**folder.read_json(SETTINGS))
+    names = ("data", "encoder", "learner")
+    order = [[entry.name for entry in named_sets()], [*ENCODERS], [*LEARNERS]]
     frames, seconds = [], []
-    for data in settings.data:
-        for encoder in settings.encoders:
-            for learner in settings.learners:
-                for seed in settings.seeds:
-                    place = _place(data, encoder, learner, seed)
-                    cell = folder.read_json(f"{place}.json")
-                    if cell is None:
-                        continue
-                    labels: dict[str, Any] = {
-                        "data": data,
-                        "encoder": encoder,
-                        "learner": learner,
-                        "seed": seed,
-                    }
-                    frame = pd.read_parquet(folder.path / f"{place}.parquet")
-                    frames.append(frame.assign(**labels))
-                    seconds.append({**labels, "seconds": cell["seconds"]})
+    for file in sorted(
+        folder.path.glob("cells/*/*/*/seed-*.json"),
+        key=lambda file: [
+            known.index(part) for known, part in zip(order, file.parts[-4:-1], strict=True)
+        ],
+    ):
+        labels: dict[str, Any] = dict(zip(names, file.parts[-4:-1], strict=True))
+        labels["seed"] = int(file.stem.removeprefix("seed-"))
+        frames.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**labels))
+        cell = folder.read_json(str(file.relative_to(folder.path)))
+        seconds.append({**labels, "seconds": cell["seconds"]})
     report = learner_report(
         pd.concat(frames, ignore_index=True), pd.DataFrame(seconds), folder.read_json(MANIFEST)
     )
@@ -172,7 +167,7 @@ def _place(data: str, encoder: str, learner: str, seed: int) -> str:
 def _folder(
     out: Path | None, overrides: dict[str, Any], words: tuple[str, ...], *, resumes: bool
 ) -> RunFolder:
-    """Return the run's folder, new or begun; more learners, encoders and data may be added."""
+    """Return the run's folder, new or begun; one that goes on may do so with other cells."""
     held: dict[str, Any] = {}
     folder = None
     if resumes and out is not None:
