@@ -22,8 +22,10 @@ from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.best_epoch import BestEpoch
+from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.evaluate import evaluate
+from graphmeta.ranking.usable_device import usable_device
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 # Validation users scored after each epoch; enough to tell epochs apart.
@@ -110,7 +112,7 @@ class ColdStartRecommender:
         self.adapted_share = adapted_share
         self.n_shards = n_shards
         self.on_non_finite: OnNonFinite = on_non_finite
-        self.device = _usable(device)
+        self.device = usable_device(device)
         self.seed = seed
         self.losses: list[float] = []
         self.validation_scores: list[float] = []
@@ -266,19 +268,27 @@ class ColdStartRecommender:
         return self.gate[min(self.gate, key=lambda size: (abs(size - k), size))]
 
     @torch.no_grad()
-    def score(self, support: Support) -> Tensor:
-        """Return every item's score for each user.
+    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
+        """Return each user's score of every item, or of some candidates.
 
         Users of one call may share random draws; the same support and seed give the same scores.
 
+        Args:
+            support: What the users have shown.
+            candidates: Catalogue rows to score, the same for all users or each user's own.
+
         Shapes:
-            output: float32, `[n_users, n_items]`, on `device`.
+            candidates: int64, `[m]` or `[n_users, m]`.
+            output: float32, `[n_users, n_items]` or `[n_users, m]`, on `device`.
 
         Raises:
-            DataError: The recommender is not fitted, or a support item is unknown.
+            DataError: The recommender is not fitted, a support item is unknown, or a candidate is
+                not in the catalogue.
         """
         if self._head is None or self.learner is None:
             raise DataError("the recommender is not fitted; call fit(train) first")
+        if candidates is not None:
+            candidates = of_each_user(candidates, len(support), len(self._item_ids)).to(self.device)
         self.learner.eval()
         scores = []
         for start in range(0, len(support), self.batch_size):
@@ -289,7 +299,10 @@ class ColdStartRecommender:
                 fast = self.learner.adapt(episodes, self._head)
             else:
                 fast = self.learner.shared_weights(len(episodes))
-            scores.append(self.learner.score(episodes, fast, self._head))
+            found = self.learner.score(episodes, fast, self._head)
+            if candidates is not None:
+                found = found.gather(1, candidates[start : start + self.batch_size])
+            scores.append(found)
         return torch.cat(scores)
 
     def recommend(
@@ -342,13 +355,3 @@ def _read_where_it_exists(checkpoint: str | Path) -> dict[str, Tensor] | None:
 def _some(users: ColdUsers, seed: int) -> ColdUsers:
     generator = torch.Generator().manual_seed(seed)
     return users.select(torch.randperm(len(users), generator=generator)[:MAX_VALIDATION_USERS])
-
-
-def _usable(device: torch.device | str) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for CUDA.
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device={str(device)!r} cannot be used ({reason}); use device='cpu'"
-        ) from error

@@ -179,6 +179,18 @@ def test_scoring_holds_as_much_for_many_users_as_for_a_batch(split: ColdSplit) -
     assert peaks[2] < 1.1 * peaks[1]
 
 
+def test_candidates_are_scored_as_in_the_whole_catalogue(split: ColdSplit) -> None:
+    model = small(epochs=0).fit(split.train)
+    support = Support(torch.arange(3).repeat(40, 1) + torch.arange(40).unsqueeze(1))  # Two blocks.
+    whole = model.score(support)
+    some = torch.tensor([5, 0, 99])
+    torch.testing.assert_close(model.score(support, candidates=some), whole[:, some])
+    own = torch.randint(100, (40, 2), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.score(support, candidates=own), whole.gather(1, own))
+    with pytest.raises(DataError, match="candidate row 100 is outside the catalogue of 100 items"):
+        model.score(support, candidates=torch.tensor([1, 100]))
+
+
 def test_scoring_with_sampled_voters_holds_no_more_with_more_training_users() -> None:
     peaks = []
     for n_users in (200, 2000):
