@@ -19,7 +19,9 @@ class AtRest(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._made: tuple[object, T] | None = None
+        self._made: list[T] = []
+        # In a function, as where weights lie in memory is no part of what a model holds.
+        self._is_of: Callable[[object], bool] = lambda state: False
 
     def get(self, weights: Iterable[Tensor], make: Callable[[], T]) -> T:
         """Return what `make` returns, made now or before.
@@ -31,9 +33,9 @@ class AtRest(Generic[T]):
         if torch.is_grad_enabled():
             return make()
         state = tuple((weight.data_ptr(), weight._version) for weight in weights)
-        if self._made is None or self._made[0] != state:
-            self._made = (state, make())
-        return self._made[1]
+        if not self._is_of(state):
+            self._made, self._is_of = [make()], lambda other: other == state
+        return self._made[0]
 
     def __deepcopy__(self, memo: object) -> AtRest[T]:
         """Return an empty one: the copied weights are others."""
