@@ -50,6 +50,7 @@ class Method:
         is_personalised: False where the ranking does not depend on the support.
         is_baseline: True for methods that the adapted encoder must beat.
         training: Methods with the same name here share one training per split.
+        is_default: False for methods that run only where they are named.
     """
 
     name: str
@@ -57,15 +58,18 @@ class Method:
     is_personalised: bool = True
     is_baseline: bool = True
     training: str | None = None
+    is_default: bool = True
 
 
-def _baseline(name: str, kind: type[Tunable], *, is_personalised: bool = True) -> Method:
+def _baseline(
+    name: str, kind: type[Tunable], *, is_personalised: bool = True, is_default: bool = True
+) -> Method:
     """Return a baseline that is tuned for each support size on its own."""
 
     def prepare(run: SeedRun) -> Prepared:
         return _tuned(kind.search_space(), run)
 
-    return Method(name, prepare, is_personalised=is_personalised)
+    return Method(name, prepare, is_personalised=is_personalised, is_default=is_default)
 
 
 def _tuned(space: SearchSpace, run: SeedRun, *, losses: Sequence[float] = ()) -> Prepared:
@@ -127,6 +131,10 @@ METHODS: tuple[Method, ...] = (
     _baseline("light-gcn", baselines.LightGCN),
     _baseline("rm1", baselines.RM1),
     _baseline("few-shot-linear", baselines.FewShotLinear),
+    # Published meta-learners: several trainings each, and no better than popularity so far.
+    _baseline("melu", baselines.MeLU, is_default=False),
+    _baseline("tanp", baselines.TaNP, is_default=False),
+    _baseline("mamo", baselines.MAMO, is_default=False),
     Method("fine-tuned", _fine_tuned, is_baseline=False, training="general"),
     # These score with one meta-learned recommender per seed, which the seed's run trains once.
     Method("unadapted", _unadapted, is_baseline=False, training="meta"),
@@ -135,7 +143,7 @@ METHODS: tuple[Method, ...] = (
 
 
 def choose_methods(names: Sequence[str] | None) -> tuple[Method, ...]:
-    """Return the named methods in the order of the table, all where none is named.
+    """Return the named methods in the order of the table, the default ones where none is named.
 
     Raises:
         ConfigError: A name is unknown; the nearest is suggested.
@@ -146,4 +154,4 @@ def choose_methods(names: Sequence[str] | None) -> tuple[Method, ...]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise ConfigError(f"no method named {name!r}; {hint}")
-    return tuple(method for method in METHODS if names is None or method.name in names)
+    return tuple(m for m in METHODS if (m.is_default if names is None else m.name in names))

@@ -66,7 +66,7 @@ class ColdStartSettings(BaseModel):
     )
     min_users: Count = Field(300, description="held-out users to pool where no seeds are given")
     methods: tuple[str, ...] | None = Field(
-        None, min_length=1, description="methods to run; all by default"
+        None, min_length=1, description="methods to run; by default all but melu, tanp and mamo"
     )
     quick: bool = Field(False, description="smoke run: one seed, small grids, two epochs")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the learners train")

@@ -6,24 +6,30 @@ from graphmeta.ranking.baselines.graph_filter import GraphFilter
 from graphmeta.ranking.baselines.ials import IALS
 from graphmeta.ranking.baselines.item_knn import ItemKNN
 from graphmeta.ranking.baselines.light_gcn import LightGCN
+from graphmeta.ranking.baselines.mamo import MAMO
+from graphmeta.ranking.baselines.melu import MeLU
 from graphmeta.ranking.baselines.mult_vae import MultVAE
 from graphmeta.ranking.baselines.popularity import Popularity
 from graphmeta.ranking.baselines.random import Random
 from graphmeta.ranking.baselines.rank_one_svd import RankOneSVD
 from graphmeta.ranking.baselines.rm1 import RM1
+from graphmeta.ranking.baselines.tanp import TaNP
 from graphmeta.ranking.baselines.user_knn import UserKNN
 
 __all__ = [
     "EASE",
     "IALS",
+    "MAMO",
     "RM1",
     "FewShotLinear",
     "GraphFilter",
     "ItemKNN",
     "LightGCN",
+    "MeLU",
     "MultVAE",
     "Popularity",
     "Random",
     "RankOneSVD",
+    "TaNP",
     "UserKNN",
 ]
