@@ -12,6 +12,7 @@ from torch.distributions import Normal, kl_divergence
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
+from graphmeta.meta.head_width import refuse_other_width
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
@@ -120,7 +121,7 @@ class NeuralProcess(Learner):
         Raises:
             ConfigError: The head's embeddings are not `channels` wide.
         """
-        self._refuse_other_width(head)
+        refuse_other_width(head, self.channels)
         # Not `embedding[...]`: threads add up the gradient of that in any order.
         shown = nn.functional.embedding(support.item_index.clamp(min=0), head.table.embedding)
         total = (self.item_map(shown) * support.mask.unsqueeze(2)).sum(1)
@@ -136,7 +137,7 @@ class NeuralProcess(Learner):
         Raises:
             ConfigError: The head's embeddings are not `channels` wide.
         """
-        self._refuse_other_width(head)
+        refuse_other_width(head, self.channels)
         items = self.item_map(head.table.embedding)
         return self._gaussian(rows.to(items.dtype) @ items, rows.sum(1))
 
@@ -228,10 +229,3 @@ class NeuralProcess(Learner):
         deviation = (0.5 * self.log_variance(hidden)).exp()
         # Unchecked: a NaN is for the outer loss to report, which knows the user.
         return Normal(self.mean(hidden), deviation, validate_args=False)
-
-    def _refuse_other_width(self, head: CatalogueHead) -> None:
-        if head.table.channels != self.channels:
-            raise ConfigError(
-                f"channels={self.channels}, but the head's embeddings are {head.table.channels} "
-                f"wide; pass channels={head.table.channels}"
-            )

@@ -11,6 +11,7 @@ from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
+from graphmeta.meta.head_width import refuse_other_width
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
@@ -103,11 +104,7 @@ class Prototypes(Learner):
         Raises:
             ConfigError: The head's embeddings are not `channels` wide.
         """
-        if head.table.channels != self.channels:
-            raise ConfigError(
-                f"channels={self.channels}, but the head's embeddings are {head.table.channels} "
-                f"wide; pass channels={head.table.channels}"
-            )
+        refuse_other_width(head, self.channels)
         z = self.encode(episodes, {}, head.x_dict(episodes))
         support = episodes.support
         shown = self._embed(support.item_index.clamp(min=0), head) * support.mask.unsqueeze(2)

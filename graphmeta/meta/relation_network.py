@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
+from graphmeta.meta.head_width import refuse_other_width
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.tasks.episode import EpisodeBatch
 
@@ -91,11 +92,7 @@ class RelationNetwork(Learner):
         Raises:
             ConfigError: The head's embeddings are not `channels` wide.
         """
-        if head.table.channels != self.channels:
-            raise ConfigError(
-                f"channels={self.channels}, but the head's embeddings are {head.table.channels} "
-                f"wide; pass channels={head.table.channels}"
-            )
+        refuse_other_width(head, self.channels)
         x_dict = head.x_dict(episodes)
         z = self.encode(episodes, {}, x_dict)
         shown = x_dict["item"][:, : episodes.support.item_index.size(1)]
