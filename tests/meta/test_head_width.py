@@ -11,5 +11,5 @@ from graphmeta.meta.head_width import refuse_other_width
 
 def test_another_width_is_refused(head: CatalogueHead) -> None:
     refuse_other_width(head, head.table.channels)
-    with pytest.raises(ConfigError, match="channels=7, .* are 6 wide; pass channels=6"):
+    with pytest.raises(ConfigError, match=r"channels=7, .* are 6 wide; pass channels=6"):
         refuse_other_width(head, 7)
