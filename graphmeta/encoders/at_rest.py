@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -14,16 +15,16 @@ T = TypeVar("T")
 class AtRest(Generic[T]):
     """Keeps what was made from some weights, and makes it anew where one has changed since.
 
-    A change is seen by the tensor's version, which every write in place raises. Where gradients are
-    asked for nothing is kept, since they would be lost.
+    A change is another tensor, another place in memory, or another version, which every write in
+    place raises. Where gradients are asked for nothing is kept, since they would be lost.
     """
 
     def __init__(self) -> None:
         self._made: list[T] = []
         # In a function, as where weights lie in memory is no part of what a model holds.
-        self._is_of: Callable[[object], bool] = lambda state: False
+        self._is_of: Callable[[Sequence[Tensor]], bool] = lambda weights: False
 
-    def get(self, weights: Iterable[Tensor], make: Callable[[], T]) -> T:
+    def get(self, weights: Sequence[Tensor], make: Callable[[], T]) -> T:
         """Return what `make` returns, made now or before.
 
         Args:
@@ -32,9 +33,8 @@ class AtRest(Generic[T]):
         """
         if torch.is_grad_enabled():
             return make()
-        state = tuple((weight.data_ptr(), weight._version) for weight in weights)
-        if not self._is_of(state):
-            self._made, self._is_of = [make()], lambda other: other == state
+        if not self._is_of(weights):
+            self._made, self._is_of = [make()], _recognises(weights)
         return self._made[0]
 
     def __deepcopy__(self, memo: object) -> AtRest[T]:
@@ -44,3 +44,16 @@ class AtRest(Generic[T]):
     def __reduce__(self) -> tuple[type[AtRest[T]], tuple[()]]:
         """Leave what is kept out of pickles: it is made anew where it is needed."""
         return AtRest, ()
+
+
+def _recognises(weights: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], bool]:
+    # Not their addresses alone: a new tensor may lie where a dead one lay.
+    known = [(weakref.ref(weight), weight.data_ptr(), weight._version) for weight in weights]
+
+    def is_of(others: Sequence[Tensor]) -> bool:
+        return len(others) == len(known) and all(
+            ref() is other and place == other.data_ptr() and version == other._version
+            for (ref, place, version), other in zip(known, others, strict=True)
+        )
+
+    return is_of

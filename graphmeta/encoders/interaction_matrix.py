@@ -55,7 +55,8 @@ class InteractionMatrix(nn.Module):
     def has(self, user: Int[Tensor, "*#n"], item: Int[Tensor, "*#n"]) -> Bool[Tensor, "*#n"]:
         """Return whether there is an interaction, by bisection in each user's sorted items."""
         if not len(self.user_column):
-            return (user < 0) & (item < 0)
+            shape = torch.broadcast_shapes(user.shape, item.shape)
+            return torch.zeros(shape, dtype=torch.bool, device=user.device)
         low, high = self.user_pointer[user], self.user_pointer[user + 1]
         end, last = high, len(self.user_column) - 1
         for _ in range(self._n_bisections):

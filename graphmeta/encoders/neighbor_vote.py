@@ -110,17 +110,16 @@ class NeighborVote(nn.Module):
         if episodes.voters is None:
             return self.interactions.to_items(attention)
         n, n_items = len(attention), self.interactions.shape[1]
-        row, item, weight = self.ballots(attention, episodes)
+        row, item, weight = self.ballots(attention, episodes.voters)
         place = row * n_items + item
         return weight.new_zeros(n * n_items).index_add(0, place, weight).view(n, n_items)
 
     def ballots(
-        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+        self, attention: Float[Tensor, "n n_voters"], voters: Int[Tensor, "n n_voters"]
     ) -> tuple[Int[Tensor, " n_ballots"], Int[Tensor, " n_ballots"], Float[Tensor, " n_ballots"]]:
         """Return each vote of a sampled voter: for whom (ascending), which item, how much."""
-        assert episodes.voters is not None
-        voter, item = self.interactions.items_of(episodes.voters.flatten())
-        row = voter // max(1, episodes.voters.size(1))
+        voter, item = self.interactions.items_of(voters.flatten())
+        row = voter // max(1, voters.size(1))
         return row, item, attention.flatten().index_select(0, voter)
 
     def prior_share(

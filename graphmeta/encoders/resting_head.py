@@ -67,7 +67,7 @@ class RestingHead:
         scores = torch.where(is_shown, torch.cat(row, dim=1), only_popular) @ self._items
         ratio = (1 - share) / share / self._cast(attention, episodes).clamp(min=1e-9)
         if episodes.voters is not None:
-            self._add_ballots(scores, attention * ratio, episodes, at["vote"])
+            self._add_ballots(scores, attention * ratio, episodes.voters, at["vote"])
             return scores
         lift = self._vote.votes(attention, episodes).mul_(ratio).mul_(self._rarity).log1p_()
         return scores.addcmul_(lift, at["vote"])
@@ -80,11 +80,11 @@ class RestingHead:
         return (attention * degree[episodes.voters.clamp(min=0)]).sum(1, keepdim=True)
 
     def _add_ballots(
-        self, scores: Tensor, attention: Tensor, episodes: EpisodeBatch, weight: Tensor
+        self, scores: Tensor, attention: Tensor, voters: Tensor, weight: Tensor
     ) -> None:
         """Add the lift of the items that some sampled voter knows."""
         n, n_items = scores.shape
-        row, item, ballot = self._vote.ballots(attention, episodes)
+        row, item, ballot = self._vote.ballots(attention, voters)
         ballot = ballot * self._rarity.index_select(0, item)
         place, weight = row * n_items + item, weight.flatten().index_select(0, row)
         flat = scores.view(-1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
@@ -26,6 +25,7 @@ MIB = 2**20
 # What the allocator of the C library holds beyond the tensors, and what the first step makes
 # libraries load: measured, see experiments/results/memory.md.
 ALLOCATOR_SHARE, FIRST_STEP = 0.5, 30 * MIB
+CGROUP = Path("/sys/fs/cgroup")
 # Of the memory that is free, how much a training may be expected to take.
 SAFE_SHARE = 0.9
 
@@ -98,12 +98,11 @@ def estimate_memory(
             f"batch_size={batch_size}, k_max={k_max} and n_shards={n_shards} must be at least 1"
         )
     outer = OuterLoss(learner, head, graph, sampler=sampler, k_max=k_max, adapted_share=1.0)
-    at_once = -(-batch_size // n_shards)
-    small, large = (min(n, at_once, len(outer.loader.users)) for n in TRIED)
+    at_once = min(-(-batch_size // n_shards), len(outer.loader.users))
+    small, large = (min(n, at_once) for n in TRIED)
     with _left_as_they_are(learner, head), torch.random.fork_rng(devices=[]):
         peaks = {n: _peak_of_step(outer, n) for n in {small, large}}
     slope = (peaks[large] - peaks[small]) / max(1, large - small)
-    at_once = min(at_once, len(outer.loader.users))
     parameters = [*learner.parameters(), *head.parameters()]
     weights = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
     # The gradients of a step are in its peak; Adam's two moments stay.
@@ -148,26 +147,35 @@ def free_memory(device: torch.device) -> int | None:
     """Return the bytes that can still be allocated on a device, None where it does not say."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = []
+    found = [free for free in (_free_of_machine(), _free_of_container(CGROUP)) if free is not None]
+    return max(0, min(found)) if found else None
+
+
+def _free_of_machine() -> int | None:
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         line = next(line for line in lines if line.startswith("MemAvailable"))
-        found.append(int(line.split()[1]) * 1024)
-    with contextlib.suppress(OSError, ValueError):  # A container's own limit; "max" is none.
-        folder = Path("/sys/fs/cgroup")
-        limit = int((folder / "memory.max").read_text())
-        found.append(limit - int((folder / "memory.current").read_text()))
-    if found:
-        return max(0, min(found))
+        return int(line.split()[1]) * 1024
     with contextlib.suppress(ValueError, OSError, AttributeError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return None
+
+
+def _free_of_container(folder: Path) -> int | None:
+    """Return what a container's limit leaves, None where it has none."""
+    with contextlib.suppress(OSError, ValueError):  # A limit of "max" is none.
+        limit = int((folder / "memory.max").read_text())
+        used = int((folder / "memory.current").read_text())
+        held = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        # Files in memory are let go where it is needed.
+        return limit - used + sum(int(held.get(f"{n}_file", 0)) for n in ("active", "inactive"))
     return None
 
 
 def _peak_of_step(outer: OuterLoss, n_users: int) -> int:
     """Return the most bytes that an adapted step of some users with the largest support holds."""
     generator = torch.Generator().manual_seed(0)
-    # Users with enough items for that support, spread over all.
+    # Spread over all: long and short histories.
     users = outer.loader.users[torch.linspace(0, len(outer.loader.users) - 1, n_users).long()]
     draw = OuterDraw(outer.loader.k_max, in_order=False, is_adapted=True)
     with LiveMemory() as memory:
@@ -180,11 +188,8 @@ def _peak_of_step(outer: OuterLoss, n_users: int) -> int:
 def _left_as_they_are(*modules: nn.Module) -> Iterator[None]:
     """Put buffers, gradients and mode back as they were."""
     whole = nn.ModuleList(modules)
-    buffers: dict[str, Tensor] = {
-        name: copy.deepcopy(value)
-        for name, value in whole.named_buffers()
-        if name in whole.state_dict()
-    }
+    persistent = whole.state_dict().keys()  # The others are of the graph, and large.
+    buffers = {n: value.clone() for n, value in whole.named_buffers() if n in persistent}
     gradients = [(p, p.grad) for p in whole.parameters()]
     modes = [(module, module.training) for module in whole.modules()]
     for parameter, _ in gradients:

@@ -37,3 +37,21 @@ def test_gradients_are_not_lost() -> None:
     with torch.no_grad():
         assert not kept.get([weight], lambda: 2 * weight).requires_grad
     assert kept.get([weight], lambda: 2 * weight).requires_grad
+
+
+def test_a_new_weight_in_the_place_of_a_dead_one_is_another() -> None:
+    kept: AtRest[float] = AtRest()
+    with torch.no_grad():
+        for value in range(20):  # The allocator gives the same place again.
+            weight = nn.Parameter(torch.full((1000,), float(value)))
+            assert kept.get([weight], lambda w=weight: float(w[0])) == value
+            del weight
+
+
+def test_data_that_is_swapped_is_noticed() -> None:
+    weight = nn.Parameter(torch.ones(2))
+    kept: AtRest[float] = AtRest()
+    with torch.no_grad():
+        assert kept.get([weight], lambda: float(weight.sum())) == 2.0
+        weight.data = torch.full((2,), 3.0)  # As `module.to(device)` does.
+        assert kept.get([weight], lambda: float(weight.sum())) == 6.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from graphmeta.meta.estimate_memory import (
     FIRST_STEP,
     MIB,
     MemoryEstimate,
+    _free_of_container,
     free_memory,
     refuse_out_of_memory,
 )
@@ -82,6 +84,16 @@ def test_what_does_not_fit_is_refused_with_the_setting_to_lower() -> None:
     with pytest.raises(OutOfMemoryError, match="not even one user fits; lower channels"):
         refuse_out_of_memory(estimate, device=cpu, free=50 * MIB)
     assert (free_memory(cpu) or 0) > 100 * MIB
+
+
+def test_a_containers_files_are_no_use_of_memory(tmp_path: Path) -> None:
+    assert _free_of_container(tmp_path) is None
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 300\nactive_file 200\ninactive_file 400\n")
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert _free_of_container(tmp_path) == 700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _free_of_container(tmp_path) is None
 
 
 def test_bad_input() -> None:
