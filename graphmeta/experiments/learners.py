@@ -10,28 +10,35 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
 
 from graphmeta.data import ColdSplit, audit_split, load_named, named_sets, split_cold_users
 from graphmeta.data.named_sets import DEFAULT
 from graphmeta.errors import ConfigError, GraphMetaError
-from graphmeta.experiments.command_line import parse_command_line
+from graphmeta.experiments.command_line import CommandLine, parse_command_line
+from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.learner_report import learner_report
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.named_encoders import ENCODERS
 from graphmeta.experiments.named_learners import LEARNERS, build_learner
-from graphmeta.experiments.run_folder import MANIFEST, RunFolder
+from graphmeta.experiments.run_folder import CONFIG, MANIFEST, RunFolder
+from graphmeta.experiments.settings import (
+    Count,
+    NotNegative,
+    read_toml,
+    settings_toml,
+    validated,
+)
 from graphmeta.ranking import ColdStartRecommender, evaluate
 
 PROGRAM = "python -m graphmeta.experiments.learners"
 PURPOSE = "Compare learners on encoders: adapted against unadapted, on users never seen."
-SETTINGS = "settings.json"
-SHOWN = "ndcg@10"
-Count = Annotated[int, Field(ge=1)]
+# What a run that goes on may change: which cells are computed.
+GRID = ("data", "learners", "encoders", "seeds", "data_root")
 
 
 class LearnersSettings(BaseModel):
@@ -45,9 +52,7 @@ class LearnersSettings(BaseModel):
     )
     learners: tuple[str, ...] = Field(LEARNERS, min_length=1, description="learners to compare")
     encoders: tuple[str, ...] = Field(("relation",), min_length=1, description="encoders")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (0, 1, 2), min_length=1, description="split seeds"
-    )
+    seeds: tuple[NotNegative, ...] = Field((0, 1, 2), min_length=1, description="split seeds")
     k: tuple[Count, ...] = Field((1, 3, 5), min_length=1, description="support sizes")
     epochs: Count = Field(4, description="passes over the training users; the best one counts")
     channels: Count = Field(64, description="width of the embeddings")
@@ -66,15 +71,15 @@ class LearnersSettings(BaseModel):
 
 def main(argv: list[str] | None = None) -> int:
     """Run what is not finished, write the report and return the exit code, 2 for bad input."""
-    words = Console(stderr=True)
+    words, began = Console(stderr=True), list[Path]()
     try:
         line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
-        if line.config is not None:
-            raise ConfigError("this command reads no --config; give options")
-        folder = _folder(line.out, line.overrides, line.words, resumes=line.resume)
+        folder = _folder(line)
+        began.append(folder.path)
         run(folder, words)
     except KeyboardInterrupt:
-        words.print(f"interrupted; continue with: {PROGRAM} --resume FOLDER", markup=False)
+        place = shlex.quote(str(began[0])) if began else "FOLDER"
+        words.print(f"interrupted; continue with: {PROGRAM} --resume {place}", markup=False)
         return 130
     except GraphMetaError as error:
         words.print(f"error: {error}", markup=False, soft_wrap=True)
@@ -88,7 +93,7 @@ def run(folder: RunFolder, words: Console) -> None:
     Raises:
         GraphMetaError: A data set cannot be read, or a cell fails.
     """
-    settings = LearnersSettings(**folder.read_json(SETTINGS))
+    settings = validated(LearnersSettings, read_toml(folder.path / CONFIG))
     for data in settings.data:
         graph = load_named(data, data_root=settings.data_root)
         for seed in settings.seeds:
@@ -104,6 +109,7 @@ def run(folder: RunFolder, words: Console) -> None:
                     words.print(f"{data}, seed {seed}: {learner} on {encoder}", markup=False)
                     _compute(folder, place, split, settings, encoder, learner)
                     write_report(folder)
+    write_report(folder)
 
 
 def write_report(folder: RunFolder) -> None:
@@ -127,7 +133,9 @@ def write_report(folder: RunFolder) -> None:
         cell = folder.read_json(str(file.relative_to(folder.path)))
         seconds.append({**labels, "seconds": cell["seconds"]})
     report = learner_report(
-        pd.concat(frames, ignore_index=True), pd.DataFrame(seconds), folder.read_json(MANIFEST)
+        pd.concat(frames, ignore_index=True),
+        pd.DataFrame(seconds),
+        folder.read_json(MANIFEST)["sessions"],
     )
     folder.write_text("report.md", report)
 
@@ -164,39 +172,30 @@ def _place(data: str, encoder: str, learner: str, seed: int) -> str:
     return f"cells/{data}/{encoder}/{learner}/seed-{seed}"
 
 
-def _folder(
-    out: Path | None, overrides: dict[str, Any], words: tuple[str, ...], *, resumes: bool
-) -> RunFolder:
+def _folder(line: CommandLine) -> RunFolder:
     """Return the run's folder, new or begun; one that goes on may do so with other cells."""
-    held: dict[str, Any] = {}
-    folder = None
-    if resumes and out is not None:
-        folder = RunFolder.reopen(out)
-        held = folder.read_json(SETTINGS)
-        grid = ("data", "learners", "encoders", "seeds", "data_root")
-        fixed = [name for name in overrides if name not in grid]
-        if fixed:
-            raise ConfigError(f"a run that is continued keeps its {', '.join(fixed)}; leave it out")
-    try:
-        settings = LearnersSettings(**{**held, **overrides})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"][:1]))
-        message = problem["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{place}: {message}" if place else message) from error
-    if folder is None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        folder = RunFolder.create(
-            out or Path("runs") / f"learners-{stamp}",
-            config="# see settings.json\n",
-            manifest={
-                "command": f"{PROGRAM} {shlex.join(words)}".strip(),
-                "started": now(),
-                **environment(),
-            },
-        )
-    folder.write_json(SETTINGS, settings.model_dump(mode="json"))
-    return folder
+    session = {
+        "command": f"{PROGRAM} {shlex.join(line.words)}".strip(),
+        "started": now(),
+        **environment(),
+    }
+    if line.resume and line.out is not None:
+        folder = RunFolder.reopen(line.out)
+        fixed = [name for name in line.overrides if name not in GRID]
+        if fixed or line.config is not None:
+            what = ", ".join(fixed) or "configuration"
+            raise ConfigError(f"a run that is continued keeps its {what}; leave it out")
+        held = read_toml(folder.path / CONFIG)
+        settings = validated(LearnersSettings, {**held, **line.overrides})
+        sessions = [*folder.read_json(MANIFEST)["sessions"], session]
+        folder.write_text(CONFIG, settings_toml(settings))
+        folder.write_json(MANIFEST, {"sessions": sessions})
+        return folder
+    given = {} if line.config is None else read_toml(line.config)
+    settings = validated(LearnersSettings, {**given, **line.overrides})
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    out = line.out or Path("runs") / f"learners-{stamp}"
+    return RunFolder.create(out, config=settings_toml(settings), manifest={"sessions": [session]})
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ METHODS: tuple[Method, ...] = (
     _baseline("light-gcn", baselines.LightGCN),
     _baseline("rm1", baselines.RM1),
     _baseline("few-shot-linear", baselines.FewShotLinear),
-    # Published meta-learners: several trainings each, and no better than popularity so far.
+    # Published meta-learners: several trainings each.
     _baseline("melu", baselines.MeLU, is_default=False),
     _baseline("tanp", baselines.TaNP, is_default=False),
     _baseline("mamo", baselines.MAMO, is_default=False),

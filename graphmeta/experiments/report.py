@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from graphmeta.experiments.figures import SHOT_CURVE
+from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.pooled import METRICS
 from graphmeta.experiments.result_table import CONTRAST_COLUMNS, SHOWN, contrast_cells, short
 
@@ -91,7 +92,7 @@ def _methods(
             is_best = is_best_marked and row["mean"] == best[k]
             cells.append(f"**{text}**" if is_best else text)
         rows.append([method, *cells])
-    return _table(["method", *(f"k = {k}" for k in metrics["k"])], rows)
+    return markdown_table(["method", *(f"k = {k}" for k in metrics["k"])], rows)
 
 
 def _comparisons(contrasts: Sequence[dict[str, Any]]) -> list[str]:
@@ -101,7 +102,7 @@ def _comparisons(contrasts: Sequence[dict[str, Any]]) -> list[str]:
         "## Paired differences in NDCG@10\n\nBy user, with the 95 % bootstrap interval, the shares "
         "of users helped and harmed, and p of a sign-flip test, Holm-corrected over k. The best "
         "baseline of each k is chosen on these very users.",
-        _table(CONTRAST_COLUMNS, [contrast_cells(row) for row in contrasts]),
+        markdown_table(CONTRAST_COLUMNS, [contrast_cells(row) for row in contrasts]),
     ]
 
 
@@ -111,7 +112,7 @@ def _catalogue(catalogue: Sequence[dict[str, Any]]) -> str:
         [row["method"], str(row["k"]), *(short(row[name], 3) for name in names)]
         for row in catalogue
     ]
-    return _table(["method", "k", *names], rows)
+    return markdown_table(["method", "k", *names], rows)
 
 
 def _tuning(tuning: Sequence[dict[str, Any]]) -> str:
@@ -128,7 +129,7 @@ def _tuning(tuning: Sequence[dict[str, Any]]) -> str:
         for (method, k), values in chosen.items()
         if values
     ]
-    return _table(["method", "k", "chosen"], rows) if rows else "Nothing was to be chosen."
+    return markdown_table(["method", "k", "chosen"], rows) if rows else "Nothing was to be chosen."
 
 
 def _is_number(value: object) -> bool:
@@ -137,8 +138,3 @@ def _is_number(value: object) -> bool:
 
 def _title(metric: str) -> str:
     return {"recall@20": "Recall@20", "hit_rate@10": "HitRate@10", "mrr@10": "MRR@10"}[metric]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    ruler = [":--", *("--:" for _ in header[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ruler, *rows))

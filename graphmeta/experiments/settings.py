@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from graphmeta.experiments.named_learners import LEARNERS
 DEFAULT_K = (0, 1, 3, 5, 10)
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class ColdStartSettings(BaseModel):
@@ -134,17 +135,26 @@ def read_settings(
         DataNotFoundError: There is no such file.
         ConfigError: The file is no TOML, or a setting is unknown or has a value that cannot work.
     """
-    values = {} if file is None else _toml(file)
+    values = {} if file is None else read_toml(file)
     changed = overrides or {}
     if changed.get("interactions") is not None and "data" not in changed:
         values.pop("data", None)
+    return validated(ColdStartSettings, {**values, **changed})
+
+
+def validated(kind: type[Settings], values: dict[str, Any]) -> Settings:
+    """Return an experiment's settings.
+
+    Raises:
+        ConfigError: A setting is unknown or has a value that cannot work.
+    """
     try:
-        return ColdStartSettings.model_validate({**values, **changed})
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_first_problem(error)) from error
+        raise ConfigError(_first_problem(error, kind)) from error
 
 
-def settings_toml(settings: ColdStartSettings) -> str:
+def settings_toml(settings: BaseModel) -> str:
     """Return the settings as TOML, each below its description; reading it gives them back."""
     lines = []
     for name, value in settings.model_dump(mode="json").items():
@@ -164,7 +174,13 @@ def changed_settings(old: ColdStartSettings, new: ColdStartSettings) -> dict[str
     return {name: (value, after[name]) for name, value in before.items() if value != after[name]}
 
 
-def _toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        ConfigError: The file is no TOML.
+    """
     if not file.is_file():
         raise DataNotFoundError(f"no configuration file {file}; check the path")
     try:
@@ -173,11 +189,11 @@ def _toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not TOML: {error}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"][:1])
     if problem["type"] == "extra_forbidden":
-        known = ColdStartSettings.model_fields
+        known = kind.model_fields
         near = difflib.get_close_matches(place, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
         return f"no setting {place!r}; {hint}"

@@ -25,9 +25,10 @@ class Learner(nn.Module, ABC):
     The shared weights are never changed by adaptation: fast weights are tensors of their own,
     one row per user, and go through the encoder by `torch.func.functional_call`.
 
-    A learner of your own says how to `adapt`, whether it does at all (`is_adaptive`) and from how
-    many edges on (`min_support`). All else has a default here. Fast weights may be anything that
-    its `score` reads: rows of the encoder's parameters, a user's embedding, a memory.
+    A learner of your own says how to `adapt`. All else has a default here: it adapts
+    (`is_adaptive`), to a single edge (`min_support`), and is scored by the encoder with the fast
+    weights. These may be anything that its `score` reads: rows of the encoder's parameters, a
+    user's embedding, a memory.
 
     Args:
         encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
@@ -57,14 +58,14 @@ class Learner(nn.Module, ABC):
         self.is_batched = is_batched
 
     @property
-    @abstractmethod
     def is_adaptive(self) -> bool:
         """False where `adapt` would return the shared weights for every user."""
+        return True
 
     @property
-    @abstractmethod
     def min_support(self) -> int:
         """The fewest edges that `adapt` learns from; with fewer, users keep the shared weights."""
+        return 1
 
     @abstractmethod
     def adapt(

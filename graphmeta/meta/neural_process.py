@@ -95,16 +95,6 @@ class NeuralProcess(Learner):
         self.change = nn.Parameter(START * torch.randn(latent, width))
         self.centres = nn.Parameter(0.1 * torch.randn(clusters, latent)) if clusters else None
 
-    @property
-    def is_adaptive(self) -> bool:
-        """True: a support always has a latent."""
-        return True
-
-    @property
-    def min_support(self) -> int:
-        """One edge is enough."""
-        return 1
-
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: what starts near zero moves ten times as fast."""
         small = [self.change] if self.centres is None else [self.change, self.centres]

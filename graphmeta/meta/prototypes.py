@@ -79,16 +79,6 @@ class Prototypes(Learner):
         nn.init.eye_(self.metric.weight)
         self.curve = SupportSizeCurve({"closeness": 0.01})
 
-    @property
-    def is_adaptive(self) -> bool:
-        """True: a support always has a prototype."""
-        return True
-
-    @property
-    def min_support(self) -> int:
-        """One edge is enough."""
-        return 1
-
     def adapt(
         self,
         episodes: EpisodeBatch,

@@ -66,16 +66,6 @@ class RelationNetwork(Learner):
         self.last = nn.Parameter(0.01 * torch.randn(hidden))
         self.curve = SupportSizeCurve({"relation": 1.0})
 
-    @property
-    def is_adaptive(self) -> bool:
-        """True: a support always has a say."""
-        return True
-
-    @property
-    def min_support(self) -> int:
-        """One edge is enough."""
-        return 1
-
     def adapt(
         self,
         episodes: EpisodeBatch,

@@ -55,16 +55,6 @@ class RidgeHead(Learner):
         self._gram: AtRest[Tensor] = AtRest()
         self.log_weights = nn.Parameter(torch.tensor([negatives, ridge]).log())
 
-    @property
-    def is_adaptive(self) -> bool:
-        """True: a support always moves the embedding."""
-        return True
-
-    @property
-    def min_support(self) -> int:
-        """One edge is enough."""
-        return 1
-
     def adapt(
         self,
         episodes: EpisodeBatch,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from graphmeta.experiments import learners
-from graphmeta.experiments.learner_report import learner_report
+from graphmeta.experiments.learner_report import compared, learner_report
 from graphmeta.experiments.learners import main
 
 SMALL = ["--epochs", "1", "--channels", "4", "--seeds", "0", "--k", "1", "3", "--learners", "ridge"]
@@ -35,30 +36,58 @@ def test_a_run_leaves_a_report_and_goes_on_with_more(
     )
     assert main(["--resume", str(out), "--learners", "ridge", "prototypes"]) == 0
     assert computed == ["cells/movielens-small/relation/prototypes/seed-0"]
-    assert "| relation | prototypes | 1 |" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert "| relation | prototypes | 1 |" in report
+    assert report.count("python -m graphmeta.experiments.learners") == 2
+    again = tmp_path / "again"
+    assert (
+        main(["--config", str(out / "config.toml"), "--learners", "ridge", "--out", str(again)])
+        == 0
+    )
+    assert computed[1:] == ["cells/movielens-small/relation/ridge/seed-0"]
 
 
 def _copy(folder: learners.RunFolder, place: str) -> None:
-    done = "cells/movielens-small/relation/ridge/seed-0"
-    folder.write_frame(f"{place}.parquet", pd.read_parquet(folder.path / f"{done}.parquet"))
-    folder.write_json(f"{place}.json", folder.read_json(f"{done}.json"))
+    done = folder.path.parent / "grid" / "cells/movielens-small/relation/ridge/seed-0"
+    folder.write_frame(f"{place}.parquet", pd.read_parquet(done.with_suffix(".parquet")))
+    folder.write_json(f"{place}.json", json.loads(done.with_suffix(".json").read_text()))
+
+
+def frame_of(**differences: float) -> pd.DataFrame:
+    """Return twelve users whom each learner helps by its difference."""
+    rows = [
+        {"user": user, "k": 1, "scorer": scorer, "ndcg@10": value, "seed": 0, "learner": learner}
+        for learner, difference in differences.items()
+        for user in range(12)
+        for scorer, value in (("adapted", 0.25 + difference * (1 + user)), ("unadapted", 0.25))
+    ]
+    return pd.DataFrame(rows).assign(data="toy", encoder="sage")
+
+
+def session_of(command: str) -> dict[str, object]:
+    machine = {"cpu": "abacus", "torch_threads": 1, "cores": 2}
+    return {"command": command, "commit": None, "started": "then", "machine": machine}
 
 
 def test_the_report_by_hand() -> None:
-    rows = [
-        {"user": user, "k": 1, "scorer": scorer, "ndcg@10": value, "seed": 0}
-        for user, values in (("a", (0.5, 0.25)), ("b", (0.75, 0.5)))
-        for scorer, value in zip(("adapted", "unadapted"), values, strict=True)
-    ]
-    labels = {"data": "toy", "encoder": "sage", "learner": "maml"}
-    machine = {"cpu": "abacus", "torch_threads": 1, "cores": 2}
-    manifest = {"command": "this", "commit": None, "started": "then", "machine": machine}
-    seconds = pd.DataFrame([{**labels, "seed": 0, "seconds": 7.0}])
-    report = learner_report(pd.DataFrame(rows).assign(**labels), seconds, manifest)
-    assert "## toy, 2 users" in report
-    row = "| sage | maml | 1 | .3750 | **+0.2500 (+0.2500 to +0.2500)** | 7 |"
-    assert row in report
-    assert "not in a checkout" in report
+    per_user = frame_of(maml=0.02, ridge=0.0)
+    labels = per_user[["data", "encoder", "learner", "seed"]].drop_duplicates()
+    sessions = [session_of("this"), session_of("that")]
+    report = learner_report(per_user, labels.assign(seconds=7.0), sessions)
+    assert "## toy, 12 users" in report
+    assert report.count("not in a checkout, abacus, 1 of 2 cores") == 2
+    lines = [line for line in report.splitlines() if line.startswith("| sage")]
+    assert lines[0].startswith("| sage | maml | 1 | .2500 | **+0.1300 (+0.")
+    assert lines[0].endswith(")** | 7 |")
+    assert lines[1] == "| sage | ridge | 1 | .2500 | +0.0000 (+0.0000 to +0.0000) | 7 |"
+
+
+def test_p_is_corrected_over_all_comparisons() -> None:
+    alone = compared(frame_of(maml=0.02))
+    among = compared(frame_of(maml=0.02, ridge=0.0, anil=0.0))
+    assert alone["p_holm"][0] == alone["p_value"][0] < 0.05
+    assert among["p_holm"][0] == pytest.approx(3 * among["p_value"][0])
+    assert among["unadapted"].tolist() == [0.25] * 3
 
 
 @pytest.mark.parametrize(
@@ -66,7 +95,8 @@ def test_the_report_by_hand() -> None:
     [
         (["--learners", "mamal"], "there is no 'mamal'; known learners: maml"),
         (["--encoders", "sag"], "there is no 'sag'; known encoders: relation"),
-        (["--epochs", "0"], "epochs"),
+        (["--epochs", "0"], "setting 'epochs': input should be greater than or equal to 1, got"),
+        (["--config", "absent.toml"], "no configuration file absent.toml"),
         (["--data", "nowhere"], "there is no 'nowhere'; known data: movielens-small"),
         (["--resume", "nothing"], "no run to resume"),
     ],
