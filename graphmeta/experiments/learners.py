@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +16,11 @@ from typing import Any, Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
+from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, audit_split, load_named, named_sets, split_cold_users
 from graphmeta.data.named_sets import DEFAULT
+from graphmeta.data.split import history_size
 from graphmeta.errors import ConfigError, GraphMetaError
 from graphmeta.experiments.command_line import CommandLine, parse_command_line
 from graphmeta.experiments.contrasts import SHOWN
@@ -74,9 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     words, began = Console(stderr=True), list[Path]()
     try:
         line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
-        folder = _folder(line)
+        settings = _settings(line)
+        graphs = load_graphs(settings)
+        folder = _folder(line, settings)
         began.append(folder.path)
-        run(folder, words)
+        run(folder, settings, graphs, words)
     except KeyboardInterrupt:
         place = shlex.quote(str(began[0])) if began else "FOLDER"
         words.print(f"interrupted; continue with: {PROGRAM} --resume {place}", markup=False)
@@ -87,15 +92,36 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(folder: RunFolder, words: Console) -> None:
+def load_graphs(settings: LearnersSettings) -> dict[str, HeteroData]:
+    """Return the data sets by name.
+
+    Raises:
+        DataNotFoundError: A data set is not there.
+        ConfigError: No support size is one that its splits hold.
+    """
+    graphs = {name: load_named(name, data_root=settings.data_root) for name in settings.data}
+    for name, graph in graphs.items():
+        largest = history_size(graph, None)
+        if min(settings.k) > largest:
+            raise ConfigError(
+                f"k={min(settings.k)} is above {largest}, the largest support of {name!r}; "
+                "lower --k"
+            )
+    return graphs
+
+
+def run(
+    folder: RunFolder,
+    settings: LearnersSettings,
+    graphs: Mapping[str, HeteroData],
+    words: Console,
+) -> None:
     """Compute the cells that are not there yet, then the report from all that are.
 
     Raises:
-        GraphMetaError: A data set cannot be read, or a cell fails.
+        GraphMetaError: A cell fails, or a file cannot be written.
     """
-    settings = validated(LearnersSettings, read_toml(folder.path / CONFIG))
-    for data in settings.data:
-        graph = load_named(data, data_root=settings.data_root)
+    for data, graph in graphs.items():
         for seed in settings.seeds:
             split = None
             for encoder in settings.encoders:
@@ -172,8 +198,21 @@ def _place(data: str, encoder: str, learner: str, seed: int) -> str:
     return f"cells/{data}/{encoder}/{learner}/seed-{seed}"
 
 
-def _folder(line: CommandLine) -> RunFolder:
-    """Return the run's folder, new or begun; one that goes on may do so with other cells."""
+def _settings(line: CommandLine) -> LearnersSettings:
+    """Return the settings of a new run, or of one that goes on, perhaps with other cells."""
+    if not (line.resume and line.out is not None):
+        given = {} if line.config is None else read_toml(line.config)
+        return validated(LearnersSettings, {**given, **line.overrides})
+    fixed = [name for name in line.overrides if name not in GRID]
+    if fixed or line.config is not None:
+        what = ", ".join(fixed) or "configuration"
+        raise ConfigError(f"a run that is continued keeps its {what}; leave it out")
+    held = read_toml(RunFolder.reopen(line.out).path / CONFIG)
+    return validated(LearnersSettings, {**held, **line.overrides})
+
+
+def _folder(line: CommandLine, settings: LearnersSettings) -> RunFolder:
+    """Return the run's folder, new or begun, with the settings and this session written down."""
     session = {
         "command": f"{PROGRAM} {shlex.join(line.words)}".strip(),
         "started": now(),
@@ -181,18 +220,10 @@ def _folder(line: CommandLine) -> RunFolder:
     }
     if line.resume and line.out is not None:
         folder = RunFolder.reopen(line.out)
-        fixed = [name for name in line.overrides if name not in GRID]
-        if fixed or line.config is not None:
-            what = ", ".join(fixed) or "configuration"
-            raise ConfigError(f"a run that is continued keeps its {what}; leave it out")
-        held = read_toml(folder.path / CONFIG)
-        settings = validated(LearnersSettings, {**held, **line.overrides})
         sessions = [*folder.read_json(MANIFEST)["sessions"], session]
         folder.write_text(CONFIG, settings_toml(settings))
         folder.write_json(MANIFEST, {"sessions": sessions})
         return folder
-    given = {} if line.config is None else read_toml(line.config)
-    settings = validated(LearnersSettings, {**given, **line.overrides})
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     out = line.out or Path("runs") / f"learners-{stamp}"
     return RunFolder.create(out, config=settings_toml(settings), manifest={"sessions": [session]})

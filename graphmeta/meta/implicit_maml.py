@@ -48,7 +48,8 @@ class ImplicitMAML(MAML):
         options: The other options of `MAML`, less `first_order`.
 
     Raises:
-        ConfigError: As `MAML`, or `proximal` or `cg_steps` is out of its range.
+        ConfigError: As `MAML`, `first_order` is given, or `proximal` or `cg_steps` is out of its
+            range.
     """
 
     step_size: Tensor
@@ -63,6 +64,8 @@ class ImplicitMAML(MAML):
         inner_lr: float = 0.1,
         **options: Any,
     ) -> None:
+        if "first_order" in options:
+            raise ConfigError("ImplicitMAML differentiates no inner step; leave first_order out")
         super().__init__(
             encoder, inner_steps=inner_steps, inner_lr=inner_lr, first_order=True, **options
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.errors import ConfigError
 from graphmeta.meta.learner import FastWeights
 from graphmeta.meta.maml import MAML
 from graphmeta.meta.query_loss import query_loss
@@ -46,7 +47,7 @@ class Reptile(MAML):
         options: The other options of `MAML`, less `first_order`.
 
     Raises:
-        ConfigError: As `MAML`.
+        ConfigError: As `MAML`, or `first_order` is given.
     """
 
     step_size: Tensor
@@ -60,6 +61,8 @@ class Reptile(MAML):
         max_views: int | None = 1,
         **options: Any,
     ) -> None:
+        if "first_order" in options:
+            raise ConfigError("Reptile differentiates no inner step; leave first_order out")
         super().__init__(
             encoder,
             inner_steps=inner_steps,

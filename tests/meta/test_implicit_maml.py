@@ -297,3 +297,8 @@ def test_bad_options(encoder: nn.Module) -> None:
         ImplicitMAML(encoder, cg_steps=-1)
     with pytest.raises(ConfigError, match="inner_steps=-1"):
         ImplicitMAML(encoder, inner_steps=-1)
+
+
+def test_there_is_no_second_order(encoder: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="leave first_order out"):
+        ImplicitMAML(encoder, first_order=False)

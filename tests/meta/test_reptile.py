@@ -230,5 +230,8 @@ def test_bad_options(encoder: nn.Module) -> None:
         Reptile(encoder, inner_lr=0.0)
     with pytest.raises(ConfigError, match="max_views=0"):
         Reptile(encoder, max_views=0)
-    with pytest.raises(TypeError, match="first_order"):
+
+
+def test_there_is_no_second_order(encoder: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="leave first_order out"):
         Reptile(encoder, first_order=False)
