@@ -21,7 +21,7 @@ from graphmeta.ranking.top_k import top_k
 __all__ = ["Axis", "SearchSpace", "TunedScorer", "tune"]
 
 # A grid grows by at most this many values, for each k.
-MAX_EXTENSIONS = 8
+MAX_EXTENSIONS = 16
 ROUNDS = 2
 BATCH_SIZE = 512
 
