@@ -10,21 +10,24 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.at_rest import AtRest
+from graphmeta.encoders.content_vote import ContentVote
 from graphmeta.encoders.feature_prior import FeaturePrior
 from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.resting_head import RestingHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
+from graphmeta.encoders.vote import Vote
 from graphmeta.tasks.episode import EpisodeBatch
 
 
 class CatalogueHead(nn.Module):
-    """Mixes the embedding product, the neighbours' vote and the prior, by support size.
+    """Mixes the embedding product, the neighbours' and the features' votes and the prior.
 
-    `score = a log vote + b z . F / sqrt(c) + g log popularity + bias + FeaturePrior`, where `a`,
-    `b` and `g` are learnt functions of the support size. (Pure pooling loses what single
-    neighbours know, and a vote cannot reach past the users who share an item.) A user without
-    support is ranked by the popularity and the features, where there are any.
+    `score = a log vote + d log content + b z . F / sqrt(c) + g log popularity + bias +
+    FeaturePrior`, where `a`, `b`, `d` and `g` are learnt functions of the support size. (Pure
+    pooling loses what single neighbours know, and a vote cannot reach past the users who share an
+    item.) Without item features there is no `content`. A user without support is ranked by the
+    popularity and the user's features, where there are any.
 
     Args:
         graph: The training graph.
@@ -39,7 +42,9 @@ class CatalogueHead(nn.Module):
         super().__init__()
         self.table = ItemTable(graph, channels=channels, seed=seed)
         self.vote = NeighborVote(graph)
-        self.curve = SupportSizeCurve({"vote": 1.0, "product": 0.1, "prior": 0.0})
+        self.content = ContentVote(graph["item"].x) if "x" in graph["item"] else None
+        start = {"vote": 1.0, "product": 0.1, "prior": 0.0}
+        self.curve = SupportSizeCurve(start if self.content is None else {**start, "content": 0.1})
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
@@ -77,6 +82,9 @@ class CatalogueHead(nn.Module):
             vote, prior = self.vote(z, episodes, self.table.embedding)
             product = self._product(z, episodes)
             mixed = at["vote"] * vote + at["prior"] * prior + self.bias + product
+            if self.content is not None:
+                content = self.content(z, episodes, self.table.embedding, prior.exp())
+                mixed = mixed + at["content"] * content
             scores = torch.where((size > 0).unsqueeze(1), mixed, prior)
         if self.features is None or episodes.support.user_x is None:
             return scores
@@ -84,10 +92,15 @@ class CatalogueHead(nn.Module):
         return scores + self.features(episodes, rows)
 
     def _at_rest(self) -> RestingHead:
-        weights = [*self.table.parameters(), *self.vote.parameters(), self.bias]
+        modules = [self.table, *self._votes().values()]
+        weights = [*(weight for module in modules for weight in module.parameters()), self.bias]
         return self._resting.get(
-            weights, lambda: RestingHead(self.table, self.vote, self.curve, self.bias)
+            weights, lambda: RestingHead(self.table, self._votes(), self.curve, self.bias)
         )
+
+    def _votes(self) -> dict[str, Vote]:
+        """Return the votes by the names of their curves."""
+        return {"vote": self.vote, **({} if self.content is None else {"content": self.content})}
 
     def _product(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
         product: Tensor = self.table.score(z)
@@ -98,7 +111,8 @@ class CatalogueHead(nn.Module):
 
         A curve's few numbers are shared by all users, so that their gradients are steady.
         """
-        mixers = [self.vote, self.curve, *([] if self.features is None else [self.features])]
+        mixers: list[nn.Module] = [*self._votes().values(), self.curve]
+        mixers += [] if self.features is None else [self.features]
         curves = [parameter for mixer in mixers for parameter in mixer.parameters()]
         return [
             {"params": [*self.table.parameters(), self.bias], "lr": lr},

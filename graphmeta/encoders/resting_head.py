@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -9,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from graphmeta.encoders.item_table import ItemTable
-from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
+from graphmeta.encoders.vote import Vote
 from graphmeta.tasks.episode import EpisodeBatch
 
 # Votes held at once, of users times items: what a processor's cache holds.
@@ -20,7 +21,7 @@ VOTES_AT_ONCE = 2**20
 class RestingHead:
     """Scores new users with what they share computed once.
 
-    With `e` the prior's share of the vote, `a log((1 - e) vote_j + e pop_j)` is `a log(e pop_j)`
+    With `e` the prior's share of a vote, `a log((1 - e) vote_j + e pop_j)` is `a log(e pop_j)`
     plus `a log(1 + (1 - e) vote_j / (e pop_j))`. The first part is, like the embedding product,
     linear in a row of item j that is the same for all users: together they are one matrix
     product. The second is zero for items without a vote, so that a few sampled voters touch few
@@ -28,8 +29,8 @@ class RestingHead:
 
     Args:
         table: The item table.
-        vote: The neighbours' vote.
-        curve: The head's curves `vote`, `product` and `prior`.
+        votes: The votes by the names of their curves, that of the neighbours first.
+        curve: The head's curves: one for each vote, `product` and `prior`.
         bias: The items' biases.
 
     Shapes:
@@ -38,11 +39,16 @@ class RestingHead:
 
     @torch.no_grad()
     def __init__(
-        self, table: ItemTable, vote: NeighborVote, curve: SupportSizeCurve, bias: Tensor
+        self,
+        table: ItemTable,
+        votes: Mapping[str, Vote],
+        curve: SupportSizeCurve,
+        bias: Tensor,
     ) -> None:
-        self._vote, self._curve, self._channels = vote, curve, table.channels
-        self._tastes = vote.tastes(table.embedding)
-        popularity = vote.popularity(torch.full((1,), -1, device=bias.device))[0]
+        self._votes, self._curve, self._channels = dict(votes), curve, table.channels
+        self._tastes = {name: vote.tastes(table.embedding) for name, vote in votes.items()}
+        popularity = next(iter(votes.values())).item_degree + 1
+        popularity = popularity / popularity.sum()
         self._rarity = 1 / popularity
         columns = torch.stack([popularity.log(), bias, torch.ones_like(bias)], dim=1)
         self._items = torch.cat([table.output, columns], dim=1).T.contiguous()
@@ -53,38 +59,37 @@ class RestingHead:
     ) -> Float[Tensor, "n n_items"]:
         """Return every item's score for the n episodes' users, all of them new."""
         at = self._curve(episodes.support.size)
-        attention = self._vote.attention(z, episodes, self._tastes)
-        share = self._vote.prior_share(attention, episodes)
-        ones = torch.ones_like(share)
+        attention = {
+            name: vote.attention(z, episodes, self._tastes[name])
+            for name, vote in self._votes.items()
+        }
+        share = {n: vote.prior_share(attention[n], episodes) for n, vote in self._votes.items()}
         row = [
             at["product"] * self._channels**-0.5 * z,
-            at["vote"] + at["prior"],
-            ones,
-            at["vote"] * share.log(),
+            at["prior"] + torch.stack([at[name] for name in self._votes]).sum(0),
+            torch.ones_like(at["prior"]),
+            torch.stack([at[name] * share[name].log() for name in self._votes]).sum(0),
         ]
         only_popular = torch.cat([torch.zeros_like(z[:1]), torch.eye(3, device=z.device)[:1]], 1)
         is_shown = (episodes.support.size > 0).unsqueeze(1)
         scores = torch.where(is_shown, torch.cat(row, dim=1), only_popular) @ self._items
-        ratio = (1 - share) / share / self._cast(attention, episodes).clamp(min=1e-9)
-        if episodes.voters is not None:
-            self._add_ballots(scores, attention * ratio, episodes.voters, at["vote"])
-            return scores
-        lift = self._vote.votes(attention, episodes).mul_(ratio).mul_(self._rarity).log1p_()
-        return scores.addcmul_(lift, at["vote"])
-
-    def _cast(self, attention: Tensor, episodes: EpisodeBatch) -> Tensor:
-        """Return the votes that each user's voters cast in all; `[n, 1]`."""
-        degree = self._vote.user_degree
-        if episodes.voters is None:
-            return attention @ degree.unsqueeze(1)
-        return (attention * degree[episodes.voters.clamp(min=0)]).sum(1, keepdim=True)
+        for name, vote in self._votes.items():
+            voters = vote.voters_of(episodes)
+            cast = _cast(vote, attention[name], voters).clamp(min=1e-9)
+            lifted = attention[name] * ((1 - share[name]) / share[name] / cast)
+            if voters is None:
+                lift = vote.votes(lifted, episodes).mul_(self._rarity).log1p_()
+                scores.addcmul_(lift, at[name])
+            else:
+                self._add_ballots(scores, vote, lifted, voters, at[name])
+        return scores
 
     def _add_ballots(
-        self, scores: Tensor, attention: Tensor, voters: Tensor, weight: Tensor
+        self, scores: Tensor, vote: Vote, attention: Tensor, voters: Tensor, weight: Tensor
     ) -> None:
         """Add the lift of the items that some sampled voter knows."""
         n, n_items = scores.shape
-        row, item, ballot = self._vote.ballots(attention, voters)
+        row, item, ballot = vote.ballots(attention, voters)
         ballot = ballot * self._rarity.index_select(0, item)
         place, weight = row * n_items + item, weight.flatten().index_select(0, row)
         flat = scores.view(-1)
@@ -98,3 +103,10 @@ class RestingHead:
             lift = votes.index_select(0, here)
             # An item with several voters is written as often, each time with the same number.
             flat[part] = flat.index_select(0, part).addcmul_(lift.log1p_(), weight[start:end])
+
+
+def _cast(vote: Vote, attention: Tensor, voters: Tensor | None) -> Tensor:
+    """Return the votes that each user's voters cast in all; `[n, 1]`."""
+    if voters is None:
+        return attention @ vote.voter_degree.unsqueeze(1)
+    return (attention * vote.voter_degree[voters.clamp(min=0)]).sum(1, keepdim=True)

@@ -15,34 +15,40 @@ from graphmeta.tasks.episode import RATES
 class SupportDraws:
     """Draws supports of training users as new users will come: random items, or the first.
 
+    A training user stands for a new one whom the others' catalogue serves: items that nobody
+    else has are left out, as a split leaves out what no training user has.
+
     Args:
         graph: The training graph.
 
     Raises:
-        DataError: No user has two items.
+        DataError: No user has two items that others have too.
     """
 
     def __init__(self, graph: HeteroData) -> None:
         store = graph[RATES]
         self.is_timed = "time" in store
+        item = store.edge_index[1]
+        is_shared = (item.bincount() > 1)[item]
         self._items = CSR.from_edge_index(
-            store.edge_index,
+            store.edge_index[:, is_shared],
             num_rows=int(graph["user"].num_nodes),
-            time=store.time if self.is_timed else None,
+            time=store.time[is_shared] if self.is_timed else None,
         )
-        self._rating: Tensor | None = store.rating if "rating" in store else None
+        self._rating: Tensor | None = store.rating[is_shared] if "rating" in store else None
         self._user_x: Tensor | None = graph["user"].x if "x" in graph["user"] else None
         self._num_items = int(graph["item"].num_nodes)
         self.users = (self._items.indptr.diff() >= 2).nonzero().flatten()
         if not len(self.users):
             raise DataError(
-                "no training user has two items; there is nothing to hold out and predict"
+                "no training user has two items that others have too; there is nothing to hold out "
+                "and predict"
             )
 
     def draw(
         self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
     ) -> tuple[Support, Tensor]:
-        """Return up to k items of each user, leaving at least one, and the user's whole row.
+        """Return up to k items of each user, leaving at least one, and all of the user's.
 
         Args:
             users: Rows of the graph.

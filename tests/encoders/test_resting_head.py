@@ -44,6 +44,17 @@ def test_scores_are_those_of_the_head(planted_graph: HeteroData, num_voters: int
     torch.testing.assert_close(at_rest(head, episodes), wanted.detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("num_voters", [None, 5])
+def test_features_vote_at_rest_as_in_training(
+    planted_graph: HeteroData, num_voters: int | None
+) -> None:
+    graph = planted_graph.clone()
+    graph["item"].x = torch.eye(4)[torch.arange(100) % 4]
+    head, episodes = head_of(graph), episodes_of(graph, num_voters)
+    wanted = head(Z, episodes).detach()
+    torch.testing.assert_close(at_rest(head, episodes), wanted, atol=1e-5, rtol=1e-5)
+
+
 def test_all_voters_sampled_score_as_all_voters(planted_graph: HeteroData) -> None:
     head = head_of(planted_graph)
     found, wanted = (at_rest(head, episodes_of(planted_graph, n)) for n in (10_000, None))

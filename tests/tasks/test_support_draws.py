@@ -14,7 +14,7 @@ from graphmeta.tasks.support_draws import SupportDraws
 
 def graph_of(edge_index: Tensor, time: Tensor | None = None) -> HeteroData:
     graph = HeteroData()
-    graph["user"].num_nodes, graph["item"].num_nodes = 3, 6
+    graph["user"].num_nodes, graph["item"].num_nodes = 4, 7
     graph[RATES].edge_index = edge_index
     if time is not None:
         graph[RATES].time = time
@@ -22,17 +22,20 @@ def graph_of(edge_index: Tensor, time: Tensor | None = None) -> HeteroData:
     return graph
 
 
-EDGES = torch.tensor([[0, 0, 0, 1, 1, 2], [2, 0, 1, 3, 4, 5]])
+# User 3 has what the others have; nobody else has user 0's item 6.
+EDGES = torch.tensor(
+    [[0, 0, 0, 1, 1, 2, 3, 3, 3, 3, 3, 3, 0], [2, 0, 1, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6]]
+)
 
 
 def test_supports_are_the_users_own_items_and_leave_a_query() -> None:
     draws = SupportDraws(graph_of(EDGES))
-    assert draws.users.tolist() == [0, 1]
+    assert draws.users.tolist() == [0, 1, 3]
     generator = torch.Generator().manual_seed(0)
     met = set()
     for _ in range(20):
         support, seen = draws.draw(torch.tensor([1, 0]), 2, in_order=False, generator=generator)
-        assert seen.tolist() == [[0, 0, 0, 1, 1, 0], [1, 1, 1, 0, 0, 0]]
+        assert seen.tolist() == [[0, 0, 0, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0]]
         assert support.size.tolist() == [1, 2]
         assert set(support.item_index[0].tolist()) <= {3, 4, -1}
         assert len(set(support.item_index[1].tolist()) & {0, 1, 2}) == 2
@@ -41,7 +44,7 @@ def test_supports_are_the_users_own_items_and_leave_a_query() -> None:
 
 
 def test_in_order_the_first_items_come_with_their_ratings_and_times() -> None:
-    time = torch.tensor([30.0, 10.0, 20.0, 5.0, 1.0, 9.0], dtype=torch.float64)
+    time = torch.tensor([30.0, 10, 20, 5, 1, 9, 1, 2, 3, 4, 5, 6, 0], dtype=torch.float64)
     draws = SupportDraws(graph_of(EDGES, time))
     assert draws.is_timed
     support, _ = draws.draw(torch.tensor([0, 1]), 2, in_order=True, generator=torch.Generator())
@@ -50,6 +53,13 @@ def test_in_order_the_first_items_come_with_their_ratings_and_times() -> None:
     assert support.rating.tolist() == [[0.0, 1.0], [4.0, 0.0]]
     assert support.time is not None
     assert support.time.tolist() == [[10.0, 20.0], [1.0, 0.0]]
+
+
+def test_items_that_nobody_else_has_are_neither_shown_nor_asked_for() -> None:
+    draws = SupportDraws(graph_of(EDGES))
+    support, seen = draws.draw(torch.tensor([0]), 10, in_order=False, generator=torch.Generator())
+    assert seen[0, 6] == 0
+    assert 6 not in support.item_index
 
 
 def test_nobody_with_two_items_is_refused() -> None:

@@ -1,0 +1,54 @@
+"""Message passing from the support over its items' features to the items that share them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from graphmeta.encoders.interaction_matrix import InteractionMatrix
+from graphmeta.encoders.vote import Vote
+from graphmeta.tasks.episode import EpisodeBatch
+
+START = {"overlap": 1.0, "degree": 1.0, "rarity": 0.0, "taste": 1.0, "prior": -2.0}
+
+
+class ContentVote(Vote):
+    """A content-based recommender whose attention over features is learnt: features vote.
+
+    The voters of `Vote` are the binary columns of the items' features, such as genres, brands or
+    words; a column's items are those that have a one there. Other columns, and those with fewer
+    than two items, have no vote. It needs no neighbours, and so carries items and users that few
+    interactions tie to others.
+
+    Args:
+        item_x: The items' features.
+
+    Shapes:
+        item_x: `[n_items, n_features]`.
+    """
+
+    def __init__(self, item_x: Tensor) -> None:
+        is_binary = ((item_x == 0) | (item_x == 1)).all(0)
+        votes = is_binary & (item_x.sum(0) > 1)
+        edge_index = item_x[:, votes].T.nonzero().T.contiguous()
+        n_voters = int(votes.sum())
+        features = InteractionMatrix(edge_index, num_users=n_voters, num_items=len(item_x))
+        super().__init__(features, START)
+
+    def own_of(self, episodes: EpisodeBatch) -> Tensor:
+        """Return -1: no user is a voter here."""
+        return torch.full_like(episodes.own_user, -1)
+
+    def voters_of(self, episodes: EpisodeBatch) -> None:
+        """Return nothing: all features vote."""
+
+    def forward(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        embedding: Float[Tensor, "n_items c"],
+        popularity: Float[Tensor, "#n n_items"],
+    ) -> Float[Tensor, "n n_items"]:
+        """Return the logarithm of the vote, whose exponential sums to 1."""
+        return self.log_vote(z, episodes, embedding, popularity)

@@ -1,0 +1,141 @@
+"""A vote over a bipartite graph: from the support to all that share an item, to their items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from graphmeta.encoders.interaction_matrix import InteractionMatrix
+from graphmeta.encoders.support_size_curve import SupportSizeCurve
+from graphmeta.tasks.episode import EpisodeBatch
+
+
+class Vote(nn.Module):
+    """Message passing support -> voters -> their items, whose attention over voters is learnt.
+
+    For a user with support S and embedding z, and voters v with items N(v), degree d_v and mean
+    item embedding h_v:
+
+        overlap_v   = sum over i in S and N(v) of degree_i^-r
+        attention_v = softmax of p log(overlap_v) - q log(d_v + s) + t cos(z, h_v)
+                      over the voters with an overlap
+        vote_j      = (1 - e) normalised(sum over v of attention_v [j in N(v)]) + e popularity_j
+
+    The sharpness `p`, the normalisations `q` and `r`, the weight `t` of taste against overlap
+    and the share `e` of the prior are learnt per support size.
+
+    Args:
+        interactions: Which voter has which item.
+        start: Initial values of p (`overlap`), q (`degree`), r (`rarity`), t (`taste`) and the
+            logit of e (`prior`).
+    """
+
+    def __init__(self, interactions: InteractionMatrix, start: Mapping[str, float]) -> None:
+        super().__init__()
+        self.interactions = interactions
+        for name, pointer in (
+            ("voter_degree", interactions.user_pointer),
+            ("item_degree", interactions.item_pointer),
+        ):
+            self.register_buffer(name, pointer.diff().float(), persistent=False)
+        self.curve = SupportSizeCurve(start)
+        self.log_smoothing = nn.Parameter(torch.tensor(3.0))
+
+    voter_degree: Tensor
+    item_degree: Tensor
+
+    def own_of(self, episodes: EpisodeBatch) -> Int[Tensor, " n"]:
+        """Return the voter that each episode's user is, -1 for none; it does not vote."""
+        return episodes.own_user
+
+    def voters_of(self, episodes: EpisodeBatch) -> Int[Tensor, "n n_voters"] | None:
+        """Return the sampled voters, None where all vote."""
+        return episodes.voters
+
+    def log_vote(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        embedding: Float[Tensor, "n_items c"],
+        popularity: Float[Tensor, "#n n_items"],
+    ) -> Float[Tensor, "n n_items"]:
+        """Return the logarithm of the vote, whose exponential sums to 1."""
+        attention = self.attention(z, episodes, self.tastes(embedding))
+        vote = self.votes(attention, episodes)
+        vote = vote / vote.sum(1, keepdim=True).clamp(min=1e-9)
+        share = self.prior_share(attention, episodes)
+        return ((1 - share) * vote + share * popularity).log()
+
+    def attention(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        tastes: Float[Tensor, "n_all_voters c"],
+    ) -> Float[Tensor, "n n_voters"]:
+        """Return the weight of every voter's vote, or of the sampled voters' votes.
+
+        Args:
+            z: Embeddings of the episodes' users.
+            episodes: The users.
+            tastes: What `tastes` returned.
+        """
+        at = self.curve(episodes.support.size)
+        item, mask = episodes.support.item_index.clamp(min=0), episodes.support.mask
+        z, own, voters = fn.normalize(z, dim=1), self.own_of(episodes), self.voters_of(episodes)
+        # A training user's items count as if the user were new, without the user's own edge.
+        degree = (self.item_degree[item] - (own >= 0).unsqueeze(1).float()).clamp(min=0)
+        log_rarity = self.item_degree.log1p().mean() - degree.log1p()
+        weight = torch.exp(at["rarity"] * log_rarity) * mask
+        if voters is None:
+            shown = weight.new_zeros(len(item), len(self.item_degree)).scatter_add(1, item, weight)
+            overlap = self.interactions.to_users(shown)
+            everyone = torch.arange(overlap.size(1), device=own.device)
+            overlap = overlap * (everyone != own.unsqueeze(1))
+            degree, taste = self.voter_degree, z @ tastes.T
+        else:
+            voter = voters.clamp(min=0)
+            shared = self.interactions.has(voter.unsqueeze(2), item.unsqueeze(1)).to(weight.dtype)
+            overlap = (shared @ weight.unsqueeze(2)).squeeze(2) * (voters >= 0)
+            degree, taste = self.voter_degree[voter], (tastes[voter] @ z.unsqueeze(2)).squeeze(2)
+        logit = (
+            at["overlap"] * overlap.clamp(min=1e-9).log()
+            - at["degree"] * (degree + self.log_smoothing.exp()).log()
+            + at["taste"] * taste
+        )
+        return logit.masked_fill(overlap <= 0, -1e9).softmax(1) * (overlap > 0)
+
+    def votes(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n n_items"]:
+        """Return the attention that each item's voters have."""
+        voters = self.voters_of(episodes)
+        if voters is None:
+            return self.interactions.to_items(attention)
+        n, n_items = len(attention), self.interactions.shape[1]
+        row, item, weight = self.ballots(attention, voters)
+        place = row * n_items + item
+        return weight.new_zeros(n * n_items).index_add(0, place, weight).view(n, n_items)
+
+    def ballots(
+        self, attention: Float[Tensor, "n n_voters"], voters: Int[Tensor, "n n_voters"]
+    ) -> tuple[Int[Tensor, " n_ballots"], Int[Tensor, " n_ballots"], Float[Tensor, " n_ballots"]]:
+        """Return each vote of a sampled voter: for whom (ascending), which item, how much."""
+        voter, item = self.interactions.items_of(voters.flatten())
+        row = voter // max(1, voters.size(1))
+        return row, item, attention.flatten().index_select(0, voter)
+
+    def prior_share(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n 1"]:
+        """Return the share of the popularity in the vote; all of it where nobody votes."""
+        share = self.curve(episodes.support.size)["prior"].sigmoid()
+        return share.where(attention.sum(1, keepdim=True) > 0, torch.ones_like(share))
+
+    def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_all_voters c"]:
+        """Return the direction of the mean embedding of every voter's items."""
+        total = self.interactions.to_users(embedding.T.contiguous()).T
+        return fn.normalize(total / self.voter_degree.clamp(min=1).unsqueeze(1), dim=1)
