@@ -260,7 +260,7 @@ def test_a_gpu_trains_and_scores_as_the_cpu_does(split: ColdSplit) -> None:
 
 
 def test_an_encoder_that_does_not_fit_is_told_why() -> None:
-    graph = from_frame(pd.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 3]}))
+    graph = from_frame(pd.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 2]}))
     encoder = RelationEncoder(graph.metadata(), out_channels=8)
     with pytest.raises(EncoderError, match="input width must be the 16 channels"):
         ColdStartRecommender(MAML(encoder), channels=16, epochs=1).fit(graph)
