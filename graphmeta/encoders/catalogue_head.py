@@ -79,12 +79,11 @@ class CatalogueHead(nn.Module):
         else:
             size = episodes.support.size
             at = self.curve(size)
-            vote, prior = self.vote(z, episodes, self.table.embedding)
-            product = self._product(z, episodes)
-            mixed = at["vote"] * vote + at["prior"] * prior + self.bias + product
-            if self.content is not None:
-                content = self.content(z, episodes, self.table.embedding, prior.exp())
-                mixed = mixed + at["content"] * content
+            popularity = self.vote.popularity(own)
+            prior = popularity.log()
+            mixed = at["prior"] * prior + self.bias + self._product(z, episodes)
+            for name, vote in self._votes().items():
+                mixed = mixed + at[name] * vote(z, episodes, self.table.embedding, popularity)
             scores = torch.where((size > 0).unsqueeze(1), mixed, prior)
         if self.features is None or episodes.support.user_x is None:
             return scores
@@ -94,9 +93,13 @@ class CatalogueHead(nn.Module):
     def _at_rest(self) -> RestingHead:
         modules = [self.table, *self._votes().values()]
         weights = [*(weight for module in modules for weight in module.parameters()), self.bias]
-        return self._resting.get(
-            weights, lambda: RestingHead(self.table, self._votes(), self.curve, self.bias)
-        )
+        nobody = torch.full((1,), -1, device=self.bias.device)
+
+        def make() -> RestingHead:
+            popularity = self.vote.popularity(nobody)[0]
+            return RestingHead(self.table, self._votes(), popularity, self.curve, self.bias)
+
+        return self._resting.get(weights, make)
 
     def _votes(self) -> dict[str, Vote]:
         """Return the votes by the names of their curves."""

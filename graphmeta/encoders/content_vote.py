@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
@@ -42,13 +41,3 @@ class ContentVote(Vote):
 
     def voters_of(self, episodes: EpisodeBatch) -> None:
         """Return nothing: all features vote."""
-
-    def forward(
-        self,
-        z: Float[Tensor, "n c"],
-        episodes: EpisodeBatch,
-        embedding: Float[Tensor, "n_items c"],
-        popularity: Float[Tensor, "#n n_items"],
-    ) -> Float[Tensor, "n n_items"]:
-        """Return the logarithm of the vote, whose exponential sums to 1."""
-        return self.log_vote(z, episodes, embedding, popularity)

@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
 from graphmeta.encoders.vote import Vote
-from graphmeta.tasks.episode import RATES, EpisodeBatch
+from graphmeta.tasks.episode import RATES
 
 START = {"overlap": 3.0, "degree": 0.8, "rarity": 0.3, "taste": 1.5, "prior": -3.0}
 
@@ -32,19 +32,6 @@ class NeighborVote(Vote):
             num_items=int(graph["item"].num_nodes),
         )
         super().__init__(interactions, START)
-
-    def forward(
-        self,
-        z: Float[Tensor, "n c"],
-        episodes: EpisodeBatch,
-        embedding: Float[Tensor, "n_items c"],
-    ) -> tuple[Float[Tensor, "n n_items"], Float[Tensor, "#n n_items"]]:
-        """Return the logarithms of the vote and of the popularity, whose exponentials sum to 1.
-
-        The popularity has one row where all n users are new.
-        """
-        popularity = self.popularity(episodes.own_user)
-        return self.log_vote(z, episodes, embedding, popularity), popularity.log()
 
     def popularity(self, own_user: Int[Tensor, " n"]) -> Float[Tensor, "#n n_items"]:
         """Return each item's share of the interactions of all users but one's own, plus one.

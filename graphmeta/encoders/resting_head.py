@@ -29,11 +29,13 @@ class RestingHead:
 
     Args:
         table: The item table.
-        votes: The votes by the names of their curves, that of the neighbours first.
+        votes: The votes by the names of their curves.
+        popularity: Each item's share of the interactions, as a new user meets it.
         curve: The head's curves: one for each vote, `product` and `prior`.
         bias: The items' biases.
 
     Shapes:
+        popularity: float32, `[n_items]`.
         bias: float32, `[n_items]`.
     """
 
@@ -42,13 +44,12 @@ class RestingHead:
         self,
         table: ItemTable,
         votes: Mapping[str, Vote],
+        popularity: Tensor,
         curve: SupportSizeCurve,
         bias: Tensor,
     ) -> None:
         self._votes, self._curve, self._channels = dict(votes), curve, table.channels
         self._tastes = {name: vote.tastes(table.embedding) for name, vote in votes.items()}
-        popularity = next(iter(votes.values())).item_degree + 1
-        popularity = popularity / popularity.sum()
         self._rarity = 1 / popularity
         columns = torch.stack([popularity.log(), bias, torch.ones_like(bias)], dim=1)
         self._items = torch.cat([table.output, columns], dim=1).T.contiguous()

@@ -56,14 +56,14 @@ class Vote(nn.Module):
         """Return the sampled voters, None where all vote."""
         return episodes.voters
 
-    def log_vote(
+    def forward(
         self,
         z: Float[Tensor, "n c"],
         episodes: EpisodeBatch,
         embedding: Float[Tensor, "n_items c"],
         popularity: Float[Tensor, "#n n_items"],
     ) -> Float[Tensor, "n n_items"]:
-        """Return the logarithm of the vote, whose exponential sums to 1."""
+        """Return the logarithm of the vote, whose exponential sums to 1 like the popularity."""
         attention = self.attention(z, episodes, self.tastes(embedding))
         vote = self.votes(attention, episodes)
         vote = vote / vote.sum(1, keepdim=True).clamp(min=1e-9)

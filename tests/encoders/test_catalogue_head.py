@@ -33,7 +33,8 @@ def test_scores_are_the_stated_mix(planted_graph: HeteroData) -> None:
         head.bias.copy_(torch.randn(100, generator=torch.Generator().manual_seed(2)))
         head.curve.values["prior"].fill_(0.3)
     episodes, z = episodes_of(planted_graph, [[3, 4]]), embeddings(1)
-    vote, prior = head.vote(z, episodes, head.table.embedding)
+    popularity = head.vote.popularity(episodes.own_user)
+    vote, prior = head.vote(z, episodes, head.table.embedding, popularity), popularity.log()
     product = z @ head.table.output.T / CHANNELS**0.5
     wanted = 1.0 * vote + 0.1 * product + 0.3 * prior + head.bias
     torch.testing.assert_close(head(z, episodes), wanted)

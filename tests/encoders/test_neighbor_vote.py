@@ -36,6 +36,12 @@ def embedding() -> Tensor:
     return torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
 
 
+def voted(vote: NeighborVote, z: Tensor, episodes: EpisodeBatch) -> tuple[Tensor, Tensor]:
+    """Return the logarithms of the vote and of the popularity."""
+    popularity = vote.popularity(episodes.own_user)
+    return vote(z, episodes, embedding(), popularity), popularity.log()
+
+
 def by_hand(vote: NeighborVote, z: Tensor, shown: list[int], rows: Tensor) -> Tensor:
     size = torch.tensor([len(shown)])
     at = {name: value.item() for name, value in vote.curve(size).items()}
@@ -57,7 +63,7 @@ def by_hand(vote: NeighborVote, z: Tensor, shown: list[int], rows: Tensor) -> Te
 
 def test_vote_by_hand() -> None:
     vote = NeighborVote(graph_of())
-    found, popular = vote(Z, episodes_of([[0, 1], [3, -1]]), embedding())
+    found, popular = voted(vote, Z, episodes_of([[0, 1], [3, -1]]))
     torch.testing.assert_close(found[0].exp(), by_hand(vote, Z[0], [0, 1], ROWS[:3]))
     torch.testing.assert_close(found[1].exp(), by_hand(vote, Z[1], [3], ROWS[2:]))
     torch.testing.assert_close(popular.exp(), torch.tensor([[3.0, 3, 3, 3, 3]]) / 15)
@@ -66,7 +72,7 @@ def test_vote_by_hand() -> None:
 def test_the_own_user_neither_votes_nor_counts() -> None:
     without = ROWS.clone()
     without[0] = 0
-    seen, popular = NeighborVote(graph_of())(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), embedding())
+    seen, popular = voted(NeighborVote(graph_of()), Z, episodes_of([[0, 1], [3, 2]], [0, -1]))
     vote = NeighborVote(graph_of())
     attention = vote.attention(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), vote.tastes(embedding()))
     assert attention[0].tolist()[0] == 0.0
@@ -78,15 +84,15 @@ def test_the_own_user_neither_votes_nor_counts() -> None:
 
 def test_a_user_whom_nobody_shares_an_item_with_is_served_popularity() -> None:
     vote = NeighborVote(graph_of())
-    found, popular = vote(Z, episodes_of([[-1, -1], [0, -1]]), embedding())
+    found, popular = voted(vote, Z, episodes_of([[-1, -1], [0, -1]]))
     torch.testing.assert_close(found[0], popular[0])
     assert not torch.allclose(found[1], popular[0])
 
 
 def test_renumbering_the_users_changes_nothing() -> None:
     episodes = episodes_of([[0, 1], [3, 2]])
-    first = NeighborVote(graph_of())(Z, episodes, embedding())
-    second = NeighborVote(graph_of(ROWS[[2, 0, 3, 1]]))(Z, episodes, embedding())
+    first = voted(NeighborVote(graph_of()), Z, episodes)
+    second = voted(NeighborVote(graph_of(ROWS[[2, 0, 3, 1]])), Z, episodes)
     torch.testing.assert_close(first[0], second[0])
 
 
@@ -96,16 +102,16 @@ def sampled(items: list[list[int]], voters: list[list[int]], own: list[int]) -> 
 
 def test_all_voters_sampled_are_all_voters() -> None:
     vote, items, own = NeighborVote(graph_of()), [[0, 1], [3, -1]], [0, -1]
-    exact = vote(Z, episodes_of(items, own), embedding())
+    exact = voted(vote, Z, episodes_of(items, own))
     # In any order, with padding, and with one who shares nothing.
-    found = vote(Z, sampled(items, [[2, 1, -1], [0, 3, 2]], own), embedding())
+    found = voted(vote, Z, sampled(items, [[2, 1, -1], [0, 3, 2]], own))
     for one, other in zip(exact, found, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_some_voters_vote_as_if_there_were_no_others() -> None:
     vote = NeighborVote(graph_of())
-    found, _ = vote(Z, sampled([[0, 1], [3, -1]], [[0, -1], [-1, -1]], [-1, -1]), embedding())
+    found, _ = voted(vote, Z, sampled([[0, 1], [3, -1]], [[0, -1], [-1, -1]], [-1, -1]))
     torch.testing.assert_close(found[0].exp(), by_hand(vote, Z[0], [0, 1], ROWS[:1]))
     torch.testing.assert_close(found[1], vote.popularity(torch.tensor([-1]))[0].log())
 
@@ -115,7 +121,7 @@ def test_the_gradient_is_that_of_all_voters() -> None:
     for voters in (None, torch.tensor([[0, 1, 2], [2, 3, -1]])):
         vote, z = NeighborVote(graph_of()), Z.clone().requires_grad_()
         episodes = replace(episodes_of([[0, 1], [3, -1]]), voters=voters)
-        vote(z, episodes, embedding())[0][:, 4].sum().backward()
+        voted(vote, z, episodes)[0][:, 4].sum().backward()
         gradients.append([z.grad, *(p.grad for p in vote.parameters())])
     assert sum(bool((g != 0).any()) for g in gradients[0]) == 6  # All items are equally rare.
     for one, other in zip(*gradients, strict=True):
