@@ -35,7 +35,7 @@ class MemoryEstimate:
     """The most memory that training holds at a time, beyond what is held before.
 
     Args:
-        optimizer: Bytes of the gradients and of the optimiser's moments.
+        optimizer: Bytes of the optimiser's moments and of the weights' mean.
         step: Bytes of a step's tensors, activations for the backward pass first of all.
         allocator: Bytes that the process holds beyond its tensors; 0 on a GPU, where it is not
             measured.
@@ -105,8 +105,8 @@ def estimate_memory(
     slope = (peaks[large] - peaks[small]) / max(1, large - small)
     parameters = [*learner.parameters(), *head.parameters()]
     weights = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
-    # The gradients of a step are in its peak; Adam's two moments stay.
-    optimizer = 2 * weights
+    # The gradients of a step are in its peak; Adam's two moments and the weights' mean stay.
+    optimizer = 3 * weights
     step = int(peaks[large] + slope * (at_once - large))
     share = ALLOCATOR_SHARE if head.bias.device.type == "cpu" else 0.0
     allocator = int(share * (optimizer + step) + FIRST_STEP) if share else 0

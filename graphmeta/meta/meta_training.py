@@ -18,6 +18,7 @@ from graphmeta.meta.data_parallel import DataParallelGroup, refuse_wrapped
 from graphmeta.meta.gradient_sum import GradientSum
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
+from graphmeta.meta.weight_average import WeightAverage
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -33,7 +34,8 @@ class MetaTrainer:
     ones, or where edges have times the first ones every other time) become the support and
     all others the query; the user's own row is neither sampled nor counted. The learner's
     `outer_loss` is that of adapted users in a share of the batches and of unadapted ones in
-    the others: both stay good, and the inner loop is paid for only where it teaches.
+    the others: both stay good, and the inner loop is paid for only where it teaches. Between
+    epochs the modules hold the mean of the weights over the latest steps (`WeightAverage`).
 
     A batch runs in `n_shards` parts, each with draws of its own, and the outer gradient is the
     mean of theirs weighted by query items, as in `query_loss`. In one process they run in turn,
@@ -110,6 +112,7 @@ class MetaTrainer:
         self._optimizer = torch.optim.AdamW(
             [*head.parameter_groups(lr), *learner.parameter_groups(lr)], weight_decay=0.0
         )
+        self._average = WeightAverage(dict(self._modules.named_parameters()))
 
     def _settings(self, graph: HeteroData) -> dict[str, object]:
         """Return what all processes must agree on."""
@@ -135,6 +138,7 @@ class MetaTrainer:
             DistributedError: A process is gone, or processes hold different weights.
         """
         self._modules.train()
+        self._average.put_back()
         epoch, total, n_users, left_out = len(self.losses) + 1, 0.0, 0, []
         batches = self._outer_loss.loader.user_batches(self._generator)
         for step, batch in enumerate(batches, start=1):
@@ -149,6 +153,7 @@ class MetaTrainer:
         if len(left_out) == len(batches):
             raise NonFiniteError(f"no outer step was finite; {left_out[0]}")
         self._modules.eval()
+        self._average.use()
         parameters = dict(self._modules.named_parameters())
         self.group.refuse_other_weights(parameters)
         # Running statistics are of one process's users; the checkpoint has those of the first.
@@ -175,6 +180,7 @@ class MetaTrainer:
             )
         nn.utils.clip_grads_with_norm_(named.values(), MAX_NORM, norm)
         self._optimizer.step()
+        self._average.note_step()
         return loss
 
     def _backward(self, users: Tensor) -> tuple[float, str]:
@@ -231,6 +237,7 @@ class MetaTrainer:
         out = {f"modules.{name}": value for name, value in self.weights().items()}
         for index, moments in self._optimizer.state_dict()["state"].items():
             out |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        out |= {f"average.{name}": value for name, value in self._average.state().items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         out["generator"] = self._generator.get_state()
         out["n_shards"] = torch.tensor(self.n_shards)
@@ -248,10 +255,8 @@ class MetaTrainer:
                 f"the training state was written with n_shards={n_shards}, this training has "
                 f"{self.n_shards}; pass the former to go on to the same result, or remove the state"
             )
-        prefix = "modules."
-        self.load_weights(
-            {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-        )
+        self.load_weights(_below("modules.", state))
+        self._average.restore(_below("average.", state))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in state.items():
             if name.startswith("optimizer."):
@@ -261,6 +266,11 @@ class MetaTrainer:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.losses = state["losses"].tolist()
         self._generator.set_state(state["generator"])
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
 
 
 def _checked_shards(n_shards: int | None, group: DataParallelGroup) -> int:

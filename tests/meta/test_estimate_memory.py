@@ -23,6 +23,7 @@ from graphmeta.meta.estimate_memory import (
     refuse_out_of_memory,
 )
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
+from graphmeta.meta.weight_average import WeightAverage
 from graphmeta.tasks import EpisodeSampler
 
 GRAPH = from_frame(planted_interactions(300, 200, per_user=15), time="time")
@@ -40,13 +41,16 @@ def test_a_step_holds_what_was_estimated(learner: str, encoder: str) -> None:
     outer_loss = OuterLoss(
         model.train(), head, GRAPH, sampler=SAMPLER, batch_size=128, k_max=5, adapted_share=1.0
     )
-    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()])
+    modules = torch.nn.ModuleList([model, head])
+    optimizer = torch.optim.AdamW(modules.parameters())
     generator = torch.Generator().manual_seed(1)
     with LiveMemory() as memory:
+        average = WeightAverage(dict(modules.named_parameters()))
         for users in outer_loss.loader.user_batches(generator):
             optimizer.zero_grad()
             outer_loss(users, OuterDraw(5, in_order=False, is_adapted=True), generator).backward()
             optimizer.step()
+            average.note_step()
     assert found.optimizer + found.step == pytest.approx(memory.peak, rel=0.25)
     assert found.allocator == int(ALLOCATOR_SHARE * (found.optimizer + found.step) + FIRST_STEP)
 
