@@ -40,16 +40,18 @@ def feature_matrix(
     categorical: Sequence[str] = (),
     multi_hot: Sequence[str] = (),
     separator: str = "|",
+    min_count: int = 1,
 ) -> FeatureMatrix:
     """Encode columns of a table with one node a row.
 
     Numeric columns are standardised (zero mean, unit variance; missing values are the
     mean, so 0). Categorical columns become one indicator a category, multi-hot columns one
-    indicator a token; a missing value has none. Categories and tokens are sorted.
+    indicator a token; a missing value has none. Categories and tokens are sorted; those that
+    fewer than `min_count` rows have are left out.
 
     Raises:
         DataError: A column is missing or not numeric, an id is missing or appears twice,
-            or no feature column was named.
+            no feature column was named, or `min_count` leaves nothing of one.
     """
     for column in (id, *numeric, *categorical, *multi_hot):
         if column not in frame.columns:
@@ -63,7 +65,7 @@ def feature_matrix(
         blocks.append(_standardised(frame[column], column))
         names.append(column)
     for column, split in [*((c, None) for c in categorical), *((c, separator) for c in multi_hot)]:
-        block, labels = _indicators(frame[column], split)
+        block, labels = _indicators(frame[column], split, min_count)
         blocks.append(block)
         names.extend(f"{column}={label}" for label in labels)
     x = torch.from_numpy(np.concatenate(blocks, axis=1))
@@ -124,14 +126,19 @@ def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype
 
 
 def _indicators(
-    column: pd.Series[Any], separator: str | None
+    column: pd.Series[Any], separator: str | None, min_count: int
 ) -> tuple[np.ndarray[Any, np.dtype[Any]], list[str]]:
     text = column.astype("string").reset_index(drop=True)
     if separator is not None:
         text = text.str.split(separator, regex=False).explode()
     text = text[text.notna().to_numpy()].str.strip()
     text = text[(text != "").to_numpy(dtype=bool)]
-    codes, labels = pd.factorize(text, sort=True)
+    rows = pd.DataFrame({"row": text.index, "label": text.to_numpy()}).drop_duplicates()
+    n_rows = rows["label"].map(rows["label"].value_counts())
+    rows = rows[n_rows >= min_count]
+    if min_count > 1 and rows.empty:
+        raise DataError(f"no value of {column.name!r} is in min_count={min_count} rows; lower it")
+    codes, labels = pd.factorize(rows["label"], sort=True)
     out = np.zeros((len(column), len(labels)), dtype=np.float32)
-    out[text.index.to_numpy(), codes] = 1.0
+    out[rows["row"].to_numpy(), codes] = 1.0
     return out, [str(label) for label in labels]

@@ -29,11 +29,13 @@ class FeatureColumns:
         numeric: Columns of numbers.
         categorical: Columns of one category each.
         multi_hot: Columns of tokens joined by `|`.
+        min_count: Categories and tokens of fewer nodes are left out.
     """
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     multi_hot: tuple[str, ...] = ()
+    min_count: int = 1
 
     @property
     def names(self) -> list[str]:
@@ -48,6 +50,7 @@ class FeatureColumns:
             numeric=self.numeric,
             categorical=self.categorical,
             multi_hot=self.multi_hot,
+            min_count=self.min_count,
         )
 
 
@@ -83,13 +86,21 @@ _SETS = (
     NamedSet(
         "ciao", rating="rating", time="timestamp", item=FeatureColumns(categorical=("category",))
     ),
-    NamedSet("citeulike-a"),
-    NamedSet("douban-book-metahin", rating="rating"),
+    NamedSet("citeulike-a", item=FeatureColumns(multi_hot=("tags",), min_count=10)),
+    NamedSet(
+        "douban-book-metahin",
+        rating="rating",
+        item=FeatureColumns(categorical=("authors", "publisher", "year"), min_count=10),
+    ),
     NamedSet("filmtrust", rating="rating"),
     NamedSet("globo-news", time="timestamp"),
     NamedSet("gowalla"),
     NamedSet("jester-1", rating="rating"),
-    NamedSet("lastfm-hetrec", rating="rating"),
+    NamedSet(
+        "lastfm-hetrec",
+        rating="rating",
+        item=FeatureColumns(multi_hot=("tag_ids",), min_count=10),
+    ),
     NamedSet(
         "ml-100k",
         rating="rating",
@@ -186,10 +197,25 @@ def _root(entry: NamedSet, data_root: str | Path | None) -> Path:
     return Path(chosen)
 
 
+def local_folder(name: str, data_root: str | Path | None) -> Path | None:
+    """Return the folder of a local set, None for a named set of another kind.
+
+    Raises:
+        DataNotFoundError: It is not there.
+        ConfigError: `data_root` is missing.
+    """
+    entry = _BY_NAME[name]
+    if entry.how != "local":
+        return None
+    folder = _root(entry, data_root) / name
+    if not folder.is_dir():
+        raise DataNotFoundError(f"no folder {folder}; see datasets/{name}.md for its source")
+    return folder
+
+
 def _local_interactions(entry: NamedSet, root: Path) -> pd.DataFrame:
     folder = root / entry.name
-    if not folder.is_dir():
-        raise DataNotFoundError(f"no folder {folder}; see datasets/{entry.name}.md for its source")
+    local_folder(entry.name, root)
     columns = ["user", "item", *(c for c in (entry.rating, entry.time) if c is not None)]
     return read_file(folder / "interactions.parquet", columns=columns)
 

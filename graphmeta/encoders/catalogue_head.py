@@ -110,14 +110,18 @@ class CatalogueHead(nn.Module):
         return self.curve(episodes.support.size)["product"] * product
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Return optimiser groups: scalar curves move ten times as fast as embeddings.
+        """Return optimiser groups: curves move ten times as fast as weights, items more slowly.
 
-        A curve's few numbers are shared by all users, so that their gradients are steady.
+        A curve's few numbers are shared by all users, so that their gradients are steady. An item
+        is seen by few users, whose own rows its embedding then remembers.
         """
         mixers: list[nn.Module] = [*self._votes().values(), self.curve]
         mixers += [] if self.features is None else [self.features]
         curves = [parameter for mixer in mixers for parameter in mixer.parameters()]
+        items = [self.table.embedding, self.table.output]
+        others = [p for p in self.table.parameters() if all(p is not item for item in items)]
         return [
-            {"params": [*self.table.parameters(), self.bias], "lr": lr},
+            {"params": items, "lr": 0.3 * lr},
+            {"params": [*others, self.bias], "lr": lr},
             {"params": curves, "lr": 10 * lr},
         ]

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 # Few-shot optima move with log k; beyond the last knot a curve stays flat.
-KNOTS = (1, 3, 10)
+KNOTS = (1, 3, 5, 10)
 
 
 class SupportSizeCurve(nn.Module):

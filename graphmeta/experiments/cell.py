@@ -24,6 +24,7 @@ class Cell:
         tuning: One entry per support size with the chosen values.
         losses: Training loss of each epoch.
         seconds: How long tuning, training and scoring took.
+        commit: The commit of the code, where it is known.
     """
 
     seed: int
@@ -34,6 +35,7 @@ class Cell:
     tuning: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    commit: str | None = None
 
     def save(self, folder: RunFolder) -> None:
         """Write the cell; the file that marks it as finished comes last.
@@ -44,7 +46,7 @@ class Cell:
         place = cell_place(self.seed, self.method)
         folder.write_frame(f"{place}/per_user.parquet", self.per_user)
         folder.write_frame(f"{place}/rankings.parquet", self.rankings)
-        names = ("seed", "method", "catalogue", "tuning", "losses", "seconds")
+        names = ("seed", "method", "catalogue", "tuning", "losses", "seconds", "commit")
         folder.write_json(f"{place}/cell.json", {name: getattr(self, name) for name in names})
 
     @classmethod

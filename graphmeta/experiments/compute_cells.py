@@ -10,6 +10,7 @@ import pandas as pd
 
 from graphmeta.data import ColdSplit
 from graphmeta.experiments.cell import Cell, cell_place, plain_rows
+from graphmeta.experiments.manifest import environment
 from graphmeta.experiments.methods import Method
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.seed_run import SeedRun
@@ -28,7 +29,7 @@ class Observer(Protocol):
         """An epoch, counted from 1, has ended."""
         ...
 
-    def finish(self) -> None:
+    def finish(self, seed: int, method: str) -> None:
         """A cell is finished and written."""
         ...
 
@@ -49,7 +50,7 @@ def compute_cells(
     for method in methods:
         observer.begin(split.seed, method.name)
         _computed(method, run, split, folder).save(folder)
-        observer.finish()
+        observer.finish(split.seed, method.name)
 
 
 def _computed(method: Method, run: SeedRun, split: ColdSplit, folder: RunFolder) -> Cell:
@@ -70,6 +71,7 @@ def _computed(method: Method, run: SeedRun, split: ColdSplit, folder: RunFolder)
         tuning=prepared.tuning,
         losses=prepared.losses,
         seconds=round(time.perf_counter() - start, 3),
+        commit=environment()["commit"],
     )
 
 

@@ -12,14 +12,25 @@ from graphmeta.experiments.compute_cells import compute_cells
 from graphmeta.experiments.methods import Method
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import RunFolder
-from graphmeta.experiments.run_progress import RunProgress
+from graphmeta.experiments.run_progress import OnCell, RunProgress
 from graphmeta.experiments.workers import Task, run_workers
 
 
 def fill_cells(
-    data: RunData, methods: Sequence[Method], folder: RunFolder, words: Console
+    data: RunData,
+    methods: Sequence[Method],
+    folder: RunFolder,
+    words: Console,
+    on_cell: OnCell | None = None,
 ) -> tuple[list[Cell], int]:
     """Return all cells, those found finished in the folder and those computed now.
+
+    Args:
+        data: The splits and settings.
+        methods: The methods of the run.
+        folder: Where the cells are.
+        words: Where the progress bars go.
+        on_cell: Told of each cell that has just been finished.
 
     Returns:
         The cells in the order of splits and methods, and the memory that worker processes held
@@ -32,7 +43,9 @@ def fill_cells(
     wanted = [(seed, method) for seed in seeds for method in methods]
     missing = [(s, m) for s, m in wanted if not is_finished(folder, seed=s, method=m.name)]
     workers, memory = data.settings.workers or 1, 0
-    with RunProgress(words, total=len(wanted), done=len(wanted) - len(missing)) as progress:
+    with RunProgress(
+        words, total=len(wanted), done=len(wanted) - len(missing), on_cell=on_cell
+    ) as progress:
         if workers > 1 and len(missing) > 1:
             memory = run_workers(
                 _tasks(missing), data.settings, folder, progress, n_workers=workers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,20 +15,18 @@ PLACE = ["encoder", "learner"]
 SIGNIFICANT = 0.05
 
 
-def learner_report(
-    per_user: pd.DataFrame, seconds: pd.DataFrame, sessions: Sequence[dict[str, Any]]
-) -> str:
+def learner_report(per_user: pd.DataFrame, seconds: pd.DataFrame, sessions: str) -> str:
     """Return a table for each data set: NDCG@10 unadapted, and what adapting adds, by user.
 
     Args:
         per_user: Columns data, encoder, learner, seed, user, k, scorer (adapted or unadapted) and
             ndcg@10.
         seconds: Columns data, encoder, learner, seed and seconds.
-        sessions: Who computed the cells: command, commit, date and machine of each.
+        sessions: Who computed the cells, as a Markdown list.
     """
     parts = [
         "# Learners on encoders",
-        "\n".join(map(_origin, sessions)),
+        sessions,
         "For each support size the NDCG@10 of the unadapted encoder, what adapting adds and its "
         "95 % interval, paired by user over the splits. Bold where p of a sign-flip test, "
         "Holm-corrected over all comparisons of the data set, is below .05. Both sides are one "
@@ -86,12 +83,3 @@ def _table(table: pd.DataFrame, took: dict[Any, float]) -> str:
     header = ["encoder", "learner", "splits"]
     header += [text for k in sizes for text in (f"k = {k}", "adapting adds")]
     return markdown_table([*header, "s"], rows)
-
-
-def _origin(session: dict[str, Any]) -> str:
-    machine = session["machine"]
-    return (
-        f"- `{session['command']}`, begun {session['started']}, "
-        f"commit {session['commit'] or 'not in a checkout'}, {machine['cpu']}, "
-        f"{machine['torch_threads']} of {machine['cores']} cores"
-    )

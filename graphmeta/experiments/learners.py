@@ -9,7 +9,6 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,15 +24,14 @@ from graphmeta.errors import ConfigError, GraphMetaError
 from graphmeta.experiments.command_line import CommandLine, parse_command_line
 from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.learner_report import learner_report
-from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.named_encoders import ENCODERS
 from graphmeta.experiments.named_learners import LEARNERS, build_learner
-from graphmeta.experiments.run_folder import CONFIG, MANIFEST, RunFolder
+from graphmeta.experiments.run_folder import CONFIG, RunFolder
+from graphmeta.experiments.sessions import open_folder, session_lines
 from graphmeta.experiments.settings import (
     Count,
     NotNegative,
     read_toml,
-    settings_toml,
     validated,
 )
 from graphmeta.ranking import ColdStartRecommender, evaluate
@@ -60,7 +58,7 @@ class LearnersSettings(BaseModel):
     epochs: Count = Field(4, description="passes over the training users; the best one counts")
     channels: Count = Field(64, description="width of the embeddings")
     batch_size: Count = Field(64, description="users per outer step")
-    lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="step size")
+    lr: float = Field(3e-3, gt=0, allow_inf_nan=False, description="step size")
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -79,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
         settings = _settings(line)
         graphs = load_graphs(settings)
-        folder = _folder(line, settings)
+        folder = open_folder(line, settings, program=PROGRAM)
         began.append(folder.path)
         run(folder, settings, graphs, words)
     except KeyboardInterrupt:
@@ -161,7 +159,7 @@ def write_report(folder: RunFolder) -> None:
     report = learner_report(
         pd.concat(frames, ignore_index=True),
         pd.DataFrame(seconds),
-        folder.read_json(MANIFEST)["sessions"],
+        session_lines(folder),
     )
     folder.write_text("report.md", report)
 
@@ -209,24 +207,6 @@ def _settings(line: CommandLine) -> LearnersSettings:
         raise ConfigError(f"a run that is continued keeps its {what}; leave it out")
     held = read_toml(RunFolder.reopen(line.out).path / CONFIG)
     return validated(LearnersSettings, {**held, **line.overrides})
-
-
-def _folder(line: CommandLine, settings: LearnersSettings) -> RunFolder:
-    """Return the run's folder, new or begun, with the settings and this session written down."""
-    session = {
-        "command": f"{PROGRAM} {shlex.join(line.words)}".strip(),
-        "started": now(),
-        **environment(),
-    }
-    if line.resume and line.out is not None:
-        folder = RunFolder.reopen(line.out)
-        sessions = [*folder.read_json(MANIFEST)["sessions"], session]
-        folder.write_text(CONFIG, settings_toml(settings))
-        folder.write_json(MANIFEST, {"sessions": sessions})
-        return folder
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    out = line.out or Path("runs") / f"learners-{stamp}"
-    return RunFolder.create(out, config=settings_toml(settings), manifest={"sessions": [session]})
 
 
 if __name__ == "__main__":

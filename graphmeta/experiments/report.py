@@ -62,7 +62,7 @@ def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
     )
     lines = [
         f"- Command: `{manifest['command']}`",
-        f"- Commit: {manifest['commit'] or 'not in a checkout'}",
+        f"- Commit: {'; continued at '.join(_commits(manifest))}",
         f"- Date: {manifest['finished']}",
         f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"GPU: {machine['gpu'] or 'none'}",
@@ -76,6 +76,17 @@ def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
         f"{manifest['versions']['torch-geometric']}, Python {manifest['python']}",
     ]
     return "\n".join(lines)
+
+
+def _commits(manifest: dict[str, Any]) -> list[str]:
+    """Return the commits at which the run was begun and continued, each once in a row."""
+    sessions = [manifest, *manifest.get("continued", [])]
+    commits = [session["commit"] or "not in a checkout" for session in sessions]
+    return [
+        commit
+        for commit, before in zip(commits, [None, *commits], strict=False)
+        if commit != before
+    ]
 
 
 def _methods(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+OnCell = Callable[[int, str], None]
 
 
 class RunProgress:
@@ -16,9 +19,13 @@ class RunProgress:
         console: Where the bars are drawn.
         total: Cells of the run.
         done: Cells that are there already.
+        on_cell: Told of each cell that is finished, by split seed and method.
     """
 
-    def __init__(self, console: Console, *, total: int, done: int = 0) -> None:
+    def __init__(
+        self, console: Console, *, total: int, done: int = 0, on_cell: OnCell | None = None
+    ) -> None:
+        self._on_cell = on_cell
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -55,6 +62,8 @@ class RunProgress:
             description=f"epochs, loss {loss:.4f}",
         )
 
-    def finish(self) -> None:
+    def finish(self, seed: int, method: str) -> None:
         """Count a cell as done."""
         self._bars.advance(self._cells)
+        if self._on_cell is not None:
+            self._on_cell(seed, method)

@@ -85,7 +85,7 @@ class ColdStartSettings(BaseModel):
     adapted_share: float = Field(
         0.5, ge=0, le=1, description="meta-learners: share of batches trained through adaptation"
     )
-    lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="meta-learners: step size")
+    lr: float = Field(3e-3, gt=0, allow_inf_nan=False, description="meta-learners: step size")
     users_per_item: Count = Field(4, description="meta-learners: users drawn per support item")
     items_per_user: Count = Field(4, description="meta-learners: items drawn per such user")
 

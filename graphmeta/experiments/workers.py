@@ -140,8 +140,8 @@ class _Teller:
     def epoch(self, epoch: int, epochs: int, loss: float) -> None:
         self._events.put(("epoch", (epoch, epochs, loss)))
 
-    def finish(self) -> None:
-        self._events.put(("finish", ()))
+    def finish(self, seed: int, method: str) -> None:
+        self._events.put(("finish", (seed, method)))
 
 
 def _work(

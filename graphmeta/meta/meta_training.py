@@ -49,7 +49,8 @@ class MetaTrainer:
         graph: The training graph.
         sampler: Samples that graph.
         batch_size: Users per outer step.
-        lr: Step size of embeddings and encoder; curves and inner step sizes take ten times that.
+        lr: Step size of the encoder; items' embeddings take three tenths of it, curves and inner
+            step sizes ten times.
         k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
         n_shards: Parts of a batch; None for one per process.
@@ -72,7 +73,7 @@ class MetaTrainer:
         *,
         sampler: EpisodeSampler,
         batch_size: int = 128,
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
         n_shards: int | None = None,

@@ -38,8 +38,8 @@ class WeightAverage:
         """Take the weights of the step that has just ended into the mean."""
         self._n_steps += 1
         share = max(1 - self._decay, 1 / self._n_steps)
-        mean, now = list(self._other.values()), list(self._parameters.values())
-        torch._foreach_lerp_(mean, now, share)
+        for name, mean in self._other.items():
+            mean.lerp_(self._parameters[name], share)
 
     def use(self) -> None:
         """Give the modules the mean."""

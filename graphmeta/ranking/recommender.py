@@ -83,7 +83,7 @@ class ColdStartRecommender:
         epochs: int = 20,
         patience: int = 3,
         batch_size: int = 64,
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
         n_shards: int | None = None,

@@ -69,7 +69,7 @@ def test_parameter_groups_hold_every_parameter_once(planted_graph: HeteroData) -
     groups = head.parameter_groups(0.1)
     held = [p for group in groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held}) == len(list(head.parameters()))
-    assert [group["lr"] for group in groups] == [0.1, 1.0]
+    assert [group["lr"] for group in groups] == [0.03, 0.1, 1.0]
 
 
 def test_bad_input(planted_graph: HeteroData) -> None:

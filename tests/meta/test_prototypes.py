@@ -29,7 +29,7 @@ def make(encoder: nn.Module, **options: object) -> Prototypes:
     with torch.no_grad():
         noise = torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))
         learner.metric.weight.add_(0.3 * noise)
-        learner.curve.values["closeness"].copy_(torch.tensor([0.5, 1.0, 2.0]))
+        learner.curve.values["closeness"].copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
     return learner
 
 

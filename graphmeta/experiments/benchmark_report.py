@@ -1,0 +1,269 @@
+"""What a benchmark leaves: its report, the machine-readable twin, per-user values and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from graphmeta.experiments.benchmark_figures import draw_gains, draw_helped, draw_shot_curves
+from graphmeta.experiments.cell import plain_rows
+from graphmeta.experiments.contrasts import SHOWN, best_of
+from graphmeta.experiments.figure import has_matplotlib
+from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.methods import METHODS
+from graphmeta.experiments.result_table import short
+from graphmeta.experiments.run_folder import RunFolder
+from graphmeta.experiments.sessions import session_lines
+from graphmeta.ranking.significance import compare_paired, holm
+
+OURS = "graphmeta"
+RECALL = "recall@20"
+BASELINES = [method.name for method in METHODS if method.is_baseline]
+FIGURES = {"gains.png": draw_gains, "shot_curves.png": draw_shot_curves, "helped.png": draw_helped}
+
+
+@dataclass(frozen=True)
+class DataSetRun:
+    """The finished run of one data set.
+
+    Args:
+        name: The data set.
+        per_user: Columns seed, method, user, k and the metrics; `OURS` among the methods where
+            the run has the adapted and the unadapted encoder.
+        metrics: The run's `metrics.json`.
+        seconds: Mean seconds of a split by method: tuning, training and scoring.
+    """
+
+    name: str
+    per_user: pd.DataFrame
+    metrics: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def write_benchmark(folder: RunFolder) -> None:
+    """Write the outcome of every data set that has finished.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    runs = [run for path in sorted(folder.path.iterdir()) if (run := _finished(path)) is not None]
+    if not runs:
+        return
+    gains = gain_table(runs)
+    per_user = [run.per_user.assign(data=run.name) for run in runs]
+    folder.write_frame("per_user.parquet", _small(pd.concat(per_user, ignore_index=True)))
+    twin = {
+        "gains": plain_rows(gains),
+        "means": plain_rows(_means(runs)),
+        "seconds": {run.name: run.seconds for run in runs},
+        "tuning": {run.name: run.metrics["tuning"] for run in runs},
+        "notes": {run.name: run.metrics["notes"] for run in runs},
+    }
+    folder.write_json("benchmark.json", twin)
+    figures = list(FIGURES) if has_matplotlib() and len(gains) else []
+    for name in figures:
+        folder.write(name, lambda path, draw=FIGURES[name]: draw(path, gains))  # type: ignore[misc]
+    folder.write_text("report.md", _report(runs, gains, session_lines(folder), figures))
+
+
+def _finished(path: Path) -> DataSetRun | None:
+    """Return a data set's run, None where there is none or it has not finished."""
+    folder = RunFolder(path)
+    metrics, manifest = folder.read_json("metrics.json"), folder.read_json("manifest.json")
+    if metrics is None or manifest is None or manifest["status"] != "finished":
+        return None
+    per_user = pd.read_parquet(path / "per_user.parquet")
+    seconds = pd.DataFrame(manifest["cells"]).groupby("method", sort=False)["seconds"].mean()
+    took = {str(name): round(float(value), 1) for name, value in seconds.items()}
+    return DataSetRun(path.name, with_ours(per_user, metrics["tuning"]), metrics, took)
+
+
+def with_ours(per_user: pd.DataFrame, tuning: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the metrics with those of `OURS`: adapted where the gate of that split and k says so.
+
+    That is what `ColdStartRecommender` serves. The gate is chosen on validation users.
+
+    Args:
+        per_user: Columns seed, method, user, k and the metrics.
+        tuning: What validation users chose; the gate among it.
+    """
+    if not {"adapted", "unadapted"} <= set(per_user["method"]):
+        return per_user
+    gate = {
+        (row["seed"], row["k"]): bool(row["is_worth_adapting"])
+        for row in tuning
+        if row["method"] == "adapted"
+    }
+    is_adapted = [gate.get(key, False) for key in zip(per_user["seed"], per_user["k"], strict=True)]
+    served = pd.Series(is_adapted, index=per_user.index).map({True: "adapted", False: "unadapted"})
+    ours = per_user[per_user["method"] == served].assign(method=OURS)
+    return pd.concat([per_user, ours], ignore_index=True)
+
+
+def gain_table(runs: Sequence[DataSetRun]) -> pd.DataFrame:
+    """Return `OURS` against the best baseline of each data set and k, paired by user.
+
+    The best baseline is the one with the highest mean on these very test users, the hardest choice.
+    p-values are Holm-corrected over all rows.
+
+    Returns:
+        Columns data, k, ours, best (its mean), baseline (its name), those of `compare_paired` in
+        NDCG@10, gain (relative), lower_gain, upper_gain, recall_gain (relative, against the same
+        baseline), adapted_gain (adapted less unadapted), its interval, and p_holm.
+    """
+    tables = []
+    for run in runs:
+        shown = run.per_user[run.per_user["k"] > 0]
+        names = [name for name in BASELINES if name in set(shown["method"])]
+        if not names or OURS not in set(shown["method"]):
+            continue
+        best = best_of(shown, names)
+        ours = shown[shown["method"] == OURS]
+        rival = shown[shown["method"] == shown["k"].map(best)]
+        found = compare_paired(ours, rival, metric=SHOWN)
+        recall = compare_paired(ours, rival, metric=RECALL)
+        adapting = compare_paired(
+            shown[shown["method"] == "adapted"], shown[shown["method"] == "unadapted"], metric=SHOWN
+        )
+        level = rival.groupby("k")[[SHOWN, RECALL]].mean().loc[found["k"]].reset_index()
+        tables.append(
+            found.assign(
+                data=run.name,
+                baseline=found["k"].map(best),
+                ours=level[SHOWN] + found["difference"],
+                best=level[SHOWN],
+                gain=found["difference"] / level[SHOWN],
+                lower_gain=found["lower"] / level[SHOWN],
+                upper_gain=found["upper"] / level[SHOWN],
+                recall_gain=recall["difference"] / level[RECALL],
+                adapted_gain=adapting["difference"],
+                adapted_lower=adapting["lower"],
+                adapted_upper=adapting["upper"],
+            )
+        )
+    if not tables:
+        return pd.DataFrame()
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(p_holm=holm(table["p_value"]))
+
+
+def _means(runs: Sequence[DataSetRun]) -> pd.DataFrame:
+    """Return the mean NDCG@10 and Recall@20 of each data set, method and k."""
+    tables = [
+        run.per_user.groupby(["method", "k"], sort=False)[[SHOWN, RECALL]]
+        .mean()
+        .reset_index()
+        .assign(data=run.name)
+        for run in runs
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _small(per_user: pd.DataFrame) -> pd.DataFrame:
+    """Return the two metrics of the tables in single precision; users as their numbers."""
+    kinds = {SHOWN: "float32", RECALL: "float32", "k": "int8", "seed": "int16"}
+    out = per_user[["data", "seed", "method", "user", "k", SHOWN, RECALL]].astype(kinds)
+    return out.assign(user=out.groupby("data")["user"].transform(lambda u: pd.factorize(u)[0]))
+
+
+def _report(
+    runs: Sequence[DataSetRun], gains: pd.DataFrame, sessions: str, figures: Sequence[str]
+) -> str:
+    is_smoke = any(run.metrics["quick"] for run in runs)
+    parts = [
+        ("# SMOKE RUN, not a result: " if is_smoke else "# ") + "Benchmark of few-shot ranking",
+        sessions,
+        "Each data set has a run of its own: the same splits and test users for all methods, each "
+        "tuned for each k on validation users. `graphmeta` is one configuration everywhere, that "
+        "of `ColdStartRecommender()`, adapted where its gate chose so on validation users. It is "
+        "compared with the baseline that is best at that k *on these very test users*. Intervals "
+        "are 95 % paired bootstraps over users, p of a sign-flip test, Holm-corrected over the "
+        "whole table.",
+    ]
+    if len(gains):
+        parts += [
+            "## Against the best baseline",
+            _summary(gains),
+            *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
+            _gains(gains),
+            "## Does adapting pay?\n\nAdapted less unadapted encoder, all users, whatever the gate "
+            "chose.",
+            _adapting(gains),
+        ]
+    for run in runs:
+        parts += [f"## {run.name}, {run.metrics['n_users']} test users", _methods(run)]
+        parts += ["\n".join(f"- {note}" for note in run.metrics["notes"])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(gains: pd.DataFrame) -> str:
+    is_above = gains["lower"] > 0
+    sets = is_above.groupby(gains["data"]).all()
+    by_k = ", ".join(
+        f"{value:+.1%} at k = {k}" for k, value in gains.groupby("k")["gain"].mean().items()
+    )
+    return "\n".join(
+        [
+            f"- Interval above 0 at every k on {int(sets.sum())} of {len(sets)} data sets, at "
+            f"{int(is_above.sum())} of {len(gains)} pairs of data set and k; below 0 at "
+            f"{int((gains['upper'] < 0).sum())}.",
+            f"- Mean relative gain in NDCG@10 {gains['gain'].mean():+.1%} ({by_k}); the worst is "
+            f"{gains['gain'].min():+.1%}.",
+            f"- Mean relative gain in Recall@20 {gains['recall_gain'].mean():+.1%}; the worst is "
+            f"{gains['recall_gain'].min():+.1%}.",
+        ]
+    )
+
+
+def _gains(gains: pd.DataFrame) -> str:
+    rows = [
+        [
+            row["data"],
+            str(row["k"]),
+            short(row["ours"], 4),
+            f"{short(row['best'], 4)} {row['baseline']}",
+            short(row["difference"], 4, sign=True),
+            f"{short(row['lower'], 4, sign=True)} to {short(row['upper'], 4, sign=True)}",
+            f"{row['gain']:+.1%}",
+            f"{row['recall_gain']:+.1%}",
+            f"{row['helped']:.0%}",
+            f"{row['harmed']:.0%}",
+            short(row["p_holm"], 4),
+        ]
+        for row in gains.to_dict(orient="records")
+    ]
+    header = ["data", "k", OURS, "best baseline", "difference", "interval", "gain"]
+    return markdown_table([*header, "Recall@20", "helped", "harmed", "p"], rows)
+
+
+def _adapting(gains: pd.DataFrame) -> str:
+    sizes = sorted(gains["k"].unique())
+    rows = []
+    for name, part in gains.groupby("data", sort=False):
+        by_k = part.set_index("k")
+        cells = [
+            f"{short(row['adapted_gain'], 4, sign=True)} "
+            f"({short(row['adapted_lower'], 4, sign=True)} to "
+            f"{short(row['adapted_upper'], 4, sign=True)})"
+            if (row := by_k.loc[k] if k in by_k.index else None) is not None
+            else ""
+            for k in sizes
+        ]
+        rows.append([str(name), *cells])
+    return markdown_table(["data", *(f"k = {k}" for k in sizes)], rows)
+
+
+def _methods(run: DataSetRun) -> str:
+    means = run.per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack()
+    rows = []
+    for method, row in means.iterrows():
+        cells = [
+            f"**{short(v, 4)}**" if v == means[k].max() else short(v, 4) for k, v in row.items()
+        ]
+        took = run.seconds.get(str(method))
+        rows.append([str(method), *cells, "" if took is None else f"{took:.0f}"])
+    return markdown_table(["NDCG@10", *(f"k = {k}" for k in means.columns), "s"], rows)
