@@ -126,7 +126,8 @@ def run(
         say(words, f"== {name}")
         rows = BenchmarkRows(folder, name)
         given: dict[str, Any] = {"data": name, "seeds": settings.seeds, "quick": settings.quick}
-        for field in ("data_root", "methods", "workers"):
+        given["methods"] = tuple(method.name for method in choose_methods(settings.methods))
+        for field in ("data_root", "workers"):
             if getattr(settings, field) is not None:
                 given[field] = getattr(settings, field)
         try:
