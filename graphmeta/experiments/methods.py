@@ -104,7 +104,12 @@ def _fine_tuned(run: SeedRun) -> Prepared:
 
 
 def _unadapted(run: SeedRun) -> Prepared:
-    return Prepared(run.recommender.unadapted(), losses=list(run.recommender.losses))
+    blend = [
+        {"k": k, "prior": chosen.prior, "prior_weight": chosen.weight}
+        for k, chosen in run.recommender.blend.items()
+        if k in run.k
+    ]
+    return Prepared(run.recommender.unadapted(), blend, list(run.recommender.losses))
 
 
 def _adapted(run: SeedRun) -> Prepared:

@@ -14,8 +14,8 @@ from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.catalogue_metrics import catalogue_metrics
 from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
+from graphmeta.ranking.query_hits import query_hits
 from graphmeta.ranking.scorer import Scorer
-from graphmeta.ranking.top_k import top_k
 
 
 def evaluate(
@@ -92,14 +92,10 @@ def _rank(
                 f"{type(scorer).__name__} returned scores of shape {list(scores.shape)}; expected "
                 f"{[len(block), len(users.item_ids)]}, one for each user and catalogue item"
             )
-        n_best = min(20, scores.size(1) - users.k_max)
-        items = top_k(scores, block.first.item_index, k=n_best, generator=generator)
-        in_query = torch.zeros(scores.shape, dtype=torch.bool)
-        row = torch.arange(len(block)).repeat_interleave(block.query_ptr.diff())
-        in_query[row, block.query_index] = True
+        items, found = query_hits(scores, block, n_best=20, generator=generator)
         best.append(items)
         score.append(scores.gather(1, items))
-        hits.append(in_query.gather(1, items))
+        hits.append(found)
     return torch.cat(best), torch.cat(score), torch.cat(hits)
 
 

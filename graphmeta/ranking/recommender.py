@@ -25,6 +25,7 @@ from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.evaluate import evaluate
+from graphmeta.ranking.prior_blend import Blend, PriorBlend
 from graphmeta.ranking.usable_device import usable_device
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -40,9 +41,11 @@ class ColdStartRecommender:
     score every item; nothing is retrained and nothing of the user is kept.
 
     With validation users, `fit` keeps the weights of the best epoch (mean NDCG@10 over support
-    sizes, unadapted) and stops after `patience` epochs without a better one; then, for each
-    support size, it adapts new users only if that raised the validation users' NDCG@10:
-    `gate` holds the choice. Without them all epochs count and every user is adapted.
+    sizes, unadapted) and stops after `patience` epochs without a better one. Then, for each
+    support size, it adds a prior to the scores where that surely raised the validation users'
+    NDCG@10 (`PriorBlend`; `blend` holds the choice), and adapts new users only if that raised it:
+    `gate` holds the choice. Without them all epochs count, nothing is added and every user is
+    adapted.
 
     Where `torch.distributed` is initialised, as under `torchrun`, `fit` trains data-parallel:
     every process calls it alike and ends with the same weights and gate (`MetaTrainer`).
@@ -118,6 +121,7 @@ class ColdStartRecommender:
         self.validation_scores: list[float] = []
         self.gate: dict[int, bool] = {}
         self._head: CatalogueHead | None = None
+        self._prior: PriorBlend | None = None
 
     def fit(
         self,
@@ -163,7 +167,7 @@ class ColdStartRecommender:
             state = first(lambda: _read_where_it_exists(checkpoint))
             if state is not None:
                 best.restore(trainer, state)
-        self.gate = {}
+        self.gate, self._prior = {}, None
         unadapted = self.unadapted()
         some = None if validation is None else _some(validation, self.seed)
         if some is not None and not best.figures:
@@ -179,6 +183,11 @@ class ColdStartRecommender:
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         self.losses, self.validation_scores = trainer.losses, best.figures
+        if some is not None:
+            prior = PriorBlend(train, device=self.device)
+            sizes = [0, *self._sizes(some)]
+            prior.chosen = first(lambda: prior.choose(unadapted, some, sizes, seed=self.seed))
+            self._prior = prior
         if validation is not None and trainer.learner.is_adaptive:
             self.gate = first(lambda: self._choose_gate(validation))
         return self
@@ -225,6 +234,11 @@ class ColdStartRecommender:
                 n_shards=trainer.n_shards,
             )
             refuse_out_of_memory(estimate, device=self.device)
+
+    @property
+    def blend(self) -> dict[int, Blend]:
+        """What validation users added to the scores, by support size."""
+        return {} if self._prior is None else dict(self._prior.chosen)
 
     def _figure(self, scorer: ColdStartRecommender, users: ColdUsers) -> float:
         """Return the mean NDCG@10 over support sizes."""
@@ -295,11 +309,14 @@ class ColdStartRecommender:
             block = support[slice(start, start + self.batch_size)].to("cpu")
             generator = torch.Generator().manual_seed(self.seed)
             episodes = self._sampler.sample(block, generator=generator).to(self.device)
-            if self.is_adapted(block.item_index.size(1)):
+            size = block.item_index.size(1)
+            if self.is_adapted(size):
                 fast = self.learner.adapt(episodes, self._head)
             else:
                 fast = self.learner.shared_weights(len(episodes))
             found = self.learner.score(episodes, fast, self._head)
+            if self._prior is not None and (added := self._prior.of(size)) is not None:
+                found = found + added
             if candidates is not None:
                 found = found.gather(1, candidates[start : start + self.batch_size])
             scores.append(found)

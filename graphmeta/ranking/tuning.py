@@ -14,9 +14,9 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.metrics import ranking_metrics
+from graphmeta.ranking.query_hits import query_hits
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.search_space import Axis, SearchSpace
-from graphmeta.ranking.top_k import top_k
 
 __all__ = ["Axis", "SearchSpace", "TunedScorer", "tune"]
 
@@ -131,13 +131,8 @@ class _Judge:
         total = 0.0
         for _, block in self._users.batches(BATCH_SIZE):
             scores = scorer.score(block.support(size)).detach().cpu()
-            n_best = min(self._n_best, scores.size(1) - block.k_max)
-            best = top_k(scores, block.first.item_index, k=n_best, generator=generator)
-            n_query = block.query_ptr.diff()
-            row = torch.arange(len(block)).repeat_interleave(n_query)
-            in_query = torch.zeros(scores.shape, dtype=torch.bool)
-            in_query[row, block.query_index] = True
-            total += float(ranking_metrics(in_query.gather(1, best), n_query)[self._metric].sum())
+            hits = query_hits(scores, block, n_best=self._n_best, generator=generator)[1]
+            total += float(ranking_metrics(hits, block.query_ptr.diff())[self._metric].sum())
         return total / len(self._users)
 
 

@@ -1,0 +1,162 @@
+"""The benchmark over data sets: what it leaves, how it goes on, and what it compares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from graphmeta.data import planted_interactions
+from graphmeta.experiments.benchmark import main
+from graphmeta.experiments.benchmark_report import DataSetRun, gain_table, with_ours
+
+SMALL = ["--seeds", "0", "--quick", "--workers", "1"]
+FEW = ["popularity", "item-knn", "unadapted", "adapted"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root whose local sets are planted ones of the shape of two real sets."""
+    root = tmp_path_factory.mktemp("root")
+    for seed, name in enumerate(("filmtrust", "gowalla")):
+        (root / name).mkdir()
+        frame = planted_interactions(150, 50, per_user=20, seed=seed)
+        frame.to_parquet(root / name / "interactions.parquet")
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over one data set."""
+    out = tmp_path_factory.mktemp("runs") / "benchmark"
+    line = ["--data", "filmtrust", "--data-root", str(root), "--methods", *FEW]
+    assert main([*SMALL, *line, "--out", str(out)]) == 0
+    return out
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_row_for_each_method_size_and_seed(finished: Path) -> None:
+    rows = rows_of(finished)
+    assert len(rows) == len(FEW) * 5
+    assert {(row["method"], row["k"]) for row in rows} == {
+        (name, k) for name in FEW for k in (0, 1, 3, 5, 10)
+    }
+    cell = pd.read_parquet(finished / "filmtrust/cells/seed-0/item-knn/per_user.parquet")
+    row = next(row for row in rows if row["method"] == "item-knn" and row["k"] == 3)
+    assert row["ndcg@10"] == pytest.approx(cell[cell["k"] == 3]["ndcg@10"].mean())
+    assert row["data"] == "filmtrust"
+    assert row["seed"] == 0
+    assert row["n_users"] == len(cell) / 5
+
+
+def test_the_report_the_twin_and_the_per_user_values_agree(finished: Path) -> None:
+    report = (finished / "report.md").read_text()
+    assert report.startswith("# SMOKE RUN, not a result: Benchmark")
+    twin = json.loads((finished / "benchmark.json").read_text())
+    assert [gain["k"] for gain in twin["gains"]] == [1, 3, 5, 10]
+    per_user = pd.read_parquet(finished / "per_user.parquet")
+    for gain in twin["gains"]:
+        at = per_user[per_user["k"] == gain["k"]]
+        mean = at.groupby("method")["ndcg@10"].mean()
+        assert gain["ours"] == pytest.approx(mean["graphmeta"], abs=1e-6)
+        assert gain["best"] == pytest.approx(max(mean["popularity"], mean["item-knn"]), abs=1e-6)
+        assert f"{gain['gain']:+.1%}" in report
+    for name in ("gains.png", "shot_curves.png", "helped.png"):
+        assert (finished / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_goes_on_with_more_sets_and_methods_and_keeps_its_cells(
+    finished: Path, root: Path
+) -> None:
+    cell = finished / "filmtrust/cells/seed-0/adapted/cell.json"
+    written, before = cell.stat().st_mtime_ns, rows_of(finished)
+    more = ["--data", "filmtrust", "gowalla", "--methods", *FEW, "rm1"]
+    assert main(["--resume", str(finished), "--data-root", str(root), *more]) == 0
+    rows = rows_of(finished)
+    assert cell.stat().st_mtime_ns == written
+    assert len(rows) == 2 * 5 * 5
+    assert all(row in rows for row in before)
+    assert "## gowalla" in (finished / "report.md").read_text()
+    sessions = json.loads((finished / "manifest.json").read_text())["sessions"]
+    assert len(sessions) == 2
+    inner = json.loads((finished / "filmtrust/manifest.json").read_text())
+    assert inner["status"] == "finished"
+    assert len(inner["continued"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--data", "filmtrust", "gowala"], "there is no data set 'gowala'"),
+        (["--data", "filmtrust", "yelp-herec"], "no folder"),
+        (["--data", "filmtrust", "filmtrust"], "names a value twice"),
+        (["--data", "filmtrust", "--methods", "itemknn"], "did you mean 'item-knn'"),
+        (["--resume", "nowhere"], "no run to resume"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    line: list[str],
+    message: str,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = [] if "--resume" in line else ["--out", "run"]
+    assert main([*line, "--data-root", str(root), *out]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def per_user_of(figures: dict[str, list[float]], k: int = 3) -> pd.DataFrame:
+    rows = [
+        {"seed": 0, "method": method, "user": user, "k": k, "ndcg@10": v, "recall@20": v / 2}
+        for method, values in figures.items()
+        for user, v in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_ours_is_what_the_gate_of_that_split_and_size_serves() -> None:
+    one, other = ({"adapted": [0.4, 0.6], "unadapted": [0.1, 0.2]} for _ in range(2))
+    frame = pd.concat([per_user_of(one, k=3), per_user_of(other, k=5)], ignore_index=True)
+    gate = [
+        {"method": "adapted", "seed": 0, "k": 3, "is_worth_adapting": True},
+        {"method": "adapted", "seed": 0, "k": 5, "is_worth_adapting": False},
+    ]
+    ours = with_ours(frame, gate).query("method == 'graphmeta'")
+    assert ours.query("k == 3")["ndcg@10"].tolist() == [0.4, 0.6]
+    assert ours.query("k == 5")["ndcg@10"].tolist() == [0.1, 0.2]
+    assert len(with_ours(frame.query("method == 'adapted'"), gate)) == 4
+
+
+def test_gains_are_against_the_best_baseline_and_paired() -> None:
+    n = 60
+    figures = {
+        "popularity": [0.2] * n,
+        "ease": [0.5, 0.3] * (n // 2),
+        "unadapted": [0.4, 0.3] * (n // 2),
+        "adapted": [0.6, 0.4] * (n // 2),
+    }
+    gate = [{"method": "adapted", "seed": 0, "k": 3, "is_worth_adapting": True}]
+    run = DataSetRun("planted", with_ours(per_user_of(figures), gate), {}, {})
+    (row,) = gain_table([run]).to_dict(orient="records")
+    assert (row["data"], row["k"], row["baseline"]) == ("planted", 3, "ease")
+    assert row["best"] == pytest.approx(0.4)
+    assert row["ours"] == pytest.approx(0.5)
+    assert row["gain"] == pytest.approx(0.25)
+    assert row["recall_gain"] == pytest.approx(0.25)
+    assert [row["lower"], row["upper"]] == pytest.approx([0.1, 0.1])
+    assert row["helped"] == 1.0
+    assert row["harmed"] == 0.0
+    assert row["adapted_gain"] == pytest.approx(0.15)
+    assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}), {}, {})]).empty
