@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -59,8 +61,9 @@ class FineTuned:
         learner = self._general.learner
         if learner is None:
             raise DataError("the general model is not fitted; call its fit(train) first")
+        general = self._general.unadapted().score(support)
         if self.inner_lr == 0:
-            return self._general.unadapted().score(support)
+            return general
         scorer = self._general.adapted()
         scorer.learner = FineTuning(
             learner.encoder,
@@ -68,5 +71,9 @@ class FineTuned:
             inner_steps=self.inner_steps,
             inner_lr=self.inner_lr,
             is_batched=learner.is_batched,
+            on_non_finite="keep",
         )
-        return scorer.score(support)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="the inner (loss|gradient)")
+            tuned = scorer.score(support)
+        return torch.where(tuned.isfinite().all(1, keepdim=True), tuned, general)

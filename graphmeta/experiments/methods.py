@@ -100,16 +100,20 @@ def small_space(space: SearchSpace) -> SearchSpace:
 
 def _fine_tuned(run: SeedRun) -> Prepared:
     general = run.general
-    return _tuned(FineTuned.search_space(general), run, losses=general.losses)
+    tuned = _tuned(FineTuned.search_space(general), run, losses=general.losses)
+    for row in tuned.tuning:
+        row["epoch"] = general.best_epoch
+    return tuned
 
 
 def _unadapted(run: SeedRun) -> Prepared:
-    blend = [
-        {"k": k, "prior": chosen.prior, "prior_weight": chosen.weight}
-        for k, chosen in run.recommender.blend.items()
+    recommender = run.recommender
+    chosen = [
+        {"k": k, "prior": b.prior, "prior_weight": b.weight, "epoch": recommender.best_epoch}
+        for k, b in recommender.blend.items()
         if k in run.k
     ]
-    return Prepared(run.recommender.unadapted(), blend, list(run.recommender.losses))
+    return Prepared(recommender.unadapted(), chosen, list(recommender.losses))
 
 
 def _adapted(run: SeedRun) -> Prepared:

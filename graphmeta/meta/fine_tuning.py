@@ -12,7 +12,7 @@ from graphmeta.encoders.adapter import WithAdapters
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
 from graphmeta.meta.anil import last_module
-from graphmeta.meta.maml import MAML, InnerLoss
+from graphmeta.meta.maml import MAML, InnerLoss, OnNonFinite
 from graphmeta.tasks.episode import EpisodeBatch
 
 Part = Literal["all", "head", "bias", "adapters"]
@@ -45,6 +45,7 @@ class FineTuning(MAML):
         inner_steps: Gradient steps per user.
         inner_lr: Size of every step.
         inner_loss: What a step descends, see `MAML`.
+        on_non_finite: As in `MAML`.
         is_batched: As in `Learner`.
 
     Raises:
@@ -62,6 +63,7 @@ class FineTuning(MAML):
         inner_steps: int = 1,
         inner_lr: float = 0.1,
         inner_loss: InnerLoss = "support",
+        on_non_finite: OnNonFinite = "raise",
         is_batched: bool = True,
     ) -> None:
         if part not in get_args(Part):
@@ -82,6 +84,7 @@ class FineTuning(MAML):
             inner_lr=inner_lr,
             inner_loss=inner_loss,
             max_views=None,
+            on_non_finite=on_non_finite,
             is_batched=is_batched,
         )
         del self.log_step_size
@@ -103,6 +106,7 @@ class FineTuning(MAML):
             inner_steps=inner_steps,
             inner_lr=inner_lr,
             inner_loss=self.inner_loss,
+            on_non_finite=self.on_non_finite,
             is_batched=self.is_batched,
         )
         return other.train(self.training)

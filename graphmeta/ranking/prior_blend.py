@@ -18,8 +18,8 @@ from graphmeta.ranking.query_hits import query_hits
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.tasks.episode import RATES
 
-# The last one leaves nothing of the scores but the order among equals.
-WEIGHTS = (0.15, 0.3, 0.6, 1.2, 1000.0)
+# Relative to a vote, whose logarithm has a weight near 1. The largest leaves little of it.
+WEIGHTS = (0.15, 0.3, 0.6, 1.2, 2.4)
 # Of the active users' prior, which may be zero, this much is popularity.
 SMOOTHING = 0.01
 BATCH_SIZE = 256
@@ -41,7 +41,7 @@ class PriorBlend:
     interactions, and "active", its share among active users (the first singular vector, the best
     rank-1 model; Cremonesi et al., RecSys 2010). Chosen is the one whose mean gain in NDCG@10 less
     its standard error is highest, and none where that is not above 0: a few dozen users choose
-    nothing by chance. The largest weight is a fall back to the prior.
+    nothing by chance.
 
     Args:
         train: The training graph.

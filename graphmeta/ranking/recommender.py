@@ -240,6 +240,12 @@ class ColdStartRecommender:
         """What validation users added to the scores, by support size."""
         return {} if self._prior is None else dict(self._prior.chosen)
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, 0 for those before training; the last without one."""
+        scores = self.validation_scores
+        return scores.index(max(scores)) if scores else len(self.losses)
+
     def _figure(self, scorer: ColdStartRecommender, users: ColdUsers) -> float:
         """Return the mean NDCG@10 over support sizes."""
         report = evaluate(scorer, users, k=self._sizes(users), seed=self.seed)

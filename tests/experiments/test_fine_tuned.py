@@ -56,6 +56,16 @@ def test_a_user_with_one_edge_is_fine_tuned_too(
     assert torch.equal(FineTuned(general, inner_lr=1.0).score(nothing), general.score(nothing))
 
 
+def test_a_user_whose_steps_diverge_keeps_the_general_weights(
+    split: ColdSplit, general: ColdStartRecommender
+) -> None:
+    support = split.test.support(3)
+    wild = FineTuned(general, inner_lr=1e30, inner_steps=4).score(support)
+    assert bool(wild.isfinite().all())
+    is_general = (wild == general.score(support)).all(1)
+    assert bool(is_general.any())
+
+
 def test_each_support_size_gets_its_own_steps(
     split: ColdSplit, general: ColdStartRecommender
 ) -> None:
