@@ -51,7 +51,7 @@ def feature_matrix(
 
     Raises:
         DataError: A column is missing or not numeric, an id is missing or appears twice,
-            no feature column was named, or `min_count` leaves nothing of one.
+            no feature column was named, or `min_count` is below 1 or leaves nothing of one.
     """
     for column in (id, *numeric, *categorical, *multi_hot):
         if column not in frame.columns:
@@ -59,6 +59,8 @@ def feature_matrix(
             raise DataError(f"no column {column!r} among {present}")
     if not (numeric or categorical or multi_hot):
         raise DataError("no feature column was named; give numeric, categorical or multi_hot")
+    if min_count < 1:
+        raise DataError(f"min_count={min_count} must be at least 1")
     blocks: list[np.ndarray[Any, np.dtype[Any]]] = []
     names: list[str] = []
     for column in numeric:

@@ -38,6 +38,8 @@ def test_columns_mean_what_the_cards_say(data_root):
     bare = load_named("ml-100k", data_root=data_root, item_features=False, user_features=False)
     assert "x" not in bare["user"]
     assert "x" not in bare["item"]
+    lastfm = load_named("lastfm-hetrec", data_root=data_root)
+    assert lastfm["item"].x.sum(0).min() >= 10
     beauty = load_named("amazon-beauty", data_root=data_root, item_features=False)
     assert beauty["user", "rates", "item"].time[:2].tolist() == [0, 1]
 

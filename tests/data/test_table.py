@@ -51,6 +51,20 @@ def test_item_features_are_matched_by_id():
         from_frame(frame(), item_features=np.zeros((5, 2)))
 
 
+def test_rare_tokens_and_categories_are_left_out():
+    table = pd.DataFrame({"item": [1, 2, 3], "tags": ["x|y|x", "y|z", None], "author": list("aab")})
+    features = feature_matrix(
+        table, id="item", categorical=["author"], multi_hot=["tags"], min_count=2
+    )
+    # A token that one item names twice is in one item.
+    assert features.names == ("author=a", "tags=y")
+    assert features.x.tolist() == [[1, 1], [1, 1], [0, 0]]
+    with pytest.raises(DataError, match="no value of 'tags' is in min_count=3 rows; lower it"):
+        feature_matrix(table, id="item", multi_hot=["tags"], min_count=3)
+    with pytest.raises(DataError, match="min_count=0 must be at least 1"):
+        feature_matrix(table, id="item", multi_hot=["tags"], min_count=0)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "match"),
     [
