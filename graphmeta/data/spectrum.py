@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -12,6 +15,10 @@ from torch import Tensor
 NEGLIGIBLE = 1e-10
 # Lanczos iterations are the faster way to less than this part of the spectrum.
 LANCZOS_GAIN = 5
+# Spectra kept: tuning fits the same matrix with the same few ranks over and over.
+MOST_KEPT = 4
+LARGEST_KEPT = 2**26  # Numbers: 256 MiB.
+_KEPT: OrderedDict[tuple[bytes, int | None], tuple[Tensor, Tensor]] = OrderedDict()
 
 
 def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Tensor]:
@@ -19,12 +26,34 @@ def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Ten
 
     All or many come from the eigenvectors of the smaller of the two Gram matrices, in double
     precision; a small part of the spectrum from Lanczos iterations with a fixed start. Each
-    vector's sign makes its sum positive.
+    vector's sign makes its sum positive. The latest few results are kept, as those of a thousand
+    directions take a minute.
 
     Shapes:
         matrix: `[n_rows, n_columns]`.
         output: float32 `[r]` and `[n_columns, r]`, r at most `rank` and the numerical rank.
     """
+    key = (_digest(matrix), rank)
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        value, vector = _KEPT[key]
+        return value.clone(), vector.clone()
+    value, vector = _right_singular(matrix, rank)
+    if vector.numel() <= LARGEST_KEPT:
+        _KEPT[key] = (value.clone(), vector.clone())
+        if len(_KEPT) > MOST_KEPT:
+            _KEPT.popitem(last=False)
+    return value, vector
+
+
+def _digest(matrix: sp.csr_matrix) -> bytes:
+    digest = hashlib.sha256(str((matrix.shape, matrix.dtype)).encode())
+    for part in (matrix.indptr, matrix.indices, matrix.data):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.digest()
+
+
+def _right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Tensor]:
     smaller = min(matrix.shape)
     if rank is None or rank * LANCZOS_GAIN >= smaller:
         value, vector = _from_gram(matrix, rank)

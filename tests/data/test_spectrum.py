@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from graphmeta.data.spectrum import right_singular
+from graphmeta.data.spectrum import _KEPT, MOST_KEPT, right_singular
 
 
 @pytest.mark.parametrize("shape", [(40, 25), (25, 40), (60, 90)])
@@ -28,3 +28,20 @@ def test_drops_directions_that_are_noise() -> None:
     value, vector = right_singular(same, None)
     assert value.tolist() == pytest.approx([35**0.5])
     torch.testing.assert_close(vector, torch.full((7, 1), 7**-0.5))
+
+
+def test_what_is_kept_is_of_the_same_matrix_and_rank_and_cannot_be_changed() -> None:
+    rng = np.random.default_rng(0)
+    one = sp.random(40, 30, density=0.2, format="csr", dtype=np.float32, random_state=rng)
+    other = one.copy()
+    other.data[0] += 1.0
+    first = right_singular(one, 3)
+    first[1].zero_()
+    again = right_singular(one, 3)
+    assert not torch.equal(again[1], first[1])
+    torch.testing.assert_close(again[0], torch.from_numpy(np.linalg.svd(one.toarray())[1][:3]))
+    assert not torch.allclose(right_singular(other, 3)[0], again[0])
+    assert right_singular(one, 4)[0].shape == (4,)
+    for rank in range(1, 8):
+        right_singular(one, rank)
+    assert len(_KEPT) == MOST_KEPT
