@@ -29,8 +29,8 @@ from graphmeta.experiments.settings import (
     settings_toml,
 )
 
-# A run that goes on may have more methods; where the data lie may have changed, they may not.
-MAY_CHANGE = ("methods", "data_root", "workers")
+# A run that goes on may have more methods and splits, and its data may lie elsewhere.
+MAY_CHANGE = ("methods", "seeds", "data_root", "workers")
 
 
 def run_cold_start(
@@ -55,7 +55,7 @@ def run_cold_start(
         console: Where the table goes.
         words: Where notices and progress bars go.
         began: Receives the run folder as soon as there is one.
-        is_resumed: Continue the run in `out`, perhaps with further methods.
+        is_resumed: Continue the run in `out`, perhaps with further methods and split seeds.
         on_cell: Told of each cell that is finished.
 
     Raises:
@@ -105,7 +105,7 @@ def _note_session(folder: RunFolder, data: RunData, command: str) -> None:
         return
     manifest = folder.read_json(MANIFEST) or {}
     session = {"command": command, "commit": environment()["commit"], "started": now()}
-    manifest["status"] = "begun"
+    manifest |= {"status": "begun", **_what_is_run(data)}
     manifest["continued"] = [*manifest.get("continued", []), session]
     folder.write_json(MANIFEST, manifest)
 
@@ -133,8 +133,11 @@ def _resumed_settings(
             f"the run in {folder.path} was begun with {name}={before}, not {after}; leave "
             f"--{name.replace('_', '-')} out, or start anew with another --out"
         )
-    methods = (*(old.methods or ()), *(new.methods or ()))
-    return new.model_copy(update={"methods": tuple(dict.fromkeys(methods)) or None})
+    both: dict[str, Any] = {}
+    for name in ("methods", "seeds"):
+        values = (*(getattr(old, name) or ()), *(getattr(new, name) or ()))
+        both[name] = tuple(dict.fromkeys(values)) or None
+    return new.model_copy(update=both)
 
 
 def _check_same_data(folder: RunFolder, data: RunData) -> None:
@@ -158,6 +161,16 @@ def _workers(settings: ColdStartSettings) -> int:
 
 
 def _first_manifest(data: RunData, command: str) -> dict[str, object]:
+    return {
+        "command": command,
+        "status": "begun",
+        "started": now(),
+        **_what_is_run(data),
+        **environment(),
+    }
+
+
+def _what_is_run(data: RunData) -> dict[str, object]:
     splits = [
         {
             "seed": split.seed,
@@ -170,13 +183,9 @@ def _first_manifest(data: RunData, command: str) -> dict[str, object]:
         for split in data.splits
     ]
     return {
-        "command": command,
-        "status": "begun",
-        "started": now(),
         "seeds": list(data.settings.seeds or ()),
         "data": {"name": data.settings.data_name, "sha256": data.fingerprint, **data.sizes},
         "splits": splits,
-        **environment(),
     }
 
 

@@ -76,7 +76,8 @@ def test_metrics(finished: Path) -> None:
         "adapted - best baseline",
     }
     by_method = {row["method"]: set(row) for row in metrics["tuning"]}
-    assert set(by_method) == {"popularity", "item-knn", "adapted"}
+    assert set(by_method) == {"popularity", "item-knn", "unadapted", "adapted"}
+    assert by_method["unadapted"] > {"prior", "prior_weight", "epoch"}
     assert by_method["adapted"] == {"seed", "method", "k", "is_worth_adapting"}
     assert [len(row["loss"]) for row in metrics["losses"]] == [2, 2]
     assert set(metrics["catalogue"][0]) >= {"coverage@10", "gini@10", "novelty@10"}
@@ -207,6 +208,27 @@ def test_kill_and_resume(own_data: list[str], finished: Path, tmp_path: Path) ->
     assert not (out / "metrics.json").exists()
     assert main(["--resume", str(out)]) == 0
     assert same_results(out, finished)
+
+
+def test_resume_takes_in_methods_and_seeds(own_data: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    line = [*own_data, "--methods", "popularity", "--seeds", "0", "--k", "0", "1", "--workers", "1"]
+    assert main([*line, "--out", str(out)]) == 0
+    cell = out / "cells/seed-0/popularity/cell.json"
+    before = cell.stat().st_mtime_ns
+    more = ["--resume", str(out), "--methods", "item-knn", "--seeds", "1"]
+    assert main(more) == 0
+    assert cell.stat().st_mtime_ns == before
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["methods"] == ["popularity", "item-knn"]
+    assert metrics["seeds"] == [0, 1]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [split["seed"] for split in manifest["splits"]] == manifest["seeds"] == [0, 1]
+    assert len(manifest["cells"]) == 4
+    assert manifest["continued"][0]["command"].endswith("--methods item-knn --seeds 1")
+    report = (out / "report.md").read_text()
+    assert main(["--resume", str(out)]) == 0
+    assert (out / "report.md").read_text() == report
 
 
 def test_resume_refuses_another_run(
