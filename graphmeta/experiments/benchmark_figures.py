@@ -94,6 +94,7 @@ def draw_helped(path: Path, gains: pd.DataFrame) -> None:
         axes.axvline(0, color="#000000", linewidth=0.8)
         axes.set_yticks(place, labels, fontsize=7)
         axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
         axes.set_xlabel("% of test users; the others are served alike")
         plain(axes)
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
