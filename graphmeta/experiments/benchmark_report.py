@@ -35,13 +35,30 @@ class DataSetRun:
         per_user: Columns seed, method, user, k and the metrics; `OURS` among the methods where
             the run has the adapted and the unadapted encoder.
         metrics: The run's `metrics.json`.
-        seconds: Mean seconds of a split by method: tuning, training and scoring.
+        cells: Who computed what: seed, method, seconds (tuning, training and scoring) and commit.
     """
 
     name: str
     per_user: pd.DataFrame
     metrics: dict[str, Any]
-    seconds: dict[str, float]
+    cells: list[dict[str, Any]]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Mean seconds of a split, by method."""
+        took: dict[str, list[float]] = {}
+        for cell in self.cells:
+            took.setdefault(cell["method"], []).append(cell["seconds"])
+        return {name: round(sum(values) / len(values), 1) for name, values in took.items()}
+
+    @property
+    def commits(self) -> dict[str, list[str]]:
+        """The methods that each commit computed."""
+        made: dict[str, list[str]] = {}
+        for cell in self.cells:
+            methods = made.setdefault(cell["commit"] or "not in a checkout", [])
+            methods += [] if cell["method"] in methods else [cell["method"]]
+        return made
 
 
 def write_benchmark(folder: RunFolder) -> None:
@@ -60,6 +77,7 @@ def write_benchmark(folder: RunFolder) -> None:
         "gains": plain_rows(gains),
         "means": plain_rows(_means(runs)),
         "seconds": {run.name: run.seconds for run in runs},
+        "commits": {run.name: run.commits for run in runs},
         "tuning": {run.name: run.metrics["tuning"] for run in runs},
         "notes": {run.name: run.metrics["notes"] for run in runs},
     }
@@ -77,9 +95,8 @@ def _finished(path: Path) -> DataSetRun | None:
     if metrics is None or manifest is None or manifest["status"] != "finished":
         return None
     per_user = pd.read_parquet(path / "per_user.parquet")
-    seconds = pd.DataFrame(manifest["cells"]).groupby("method", sort=False)["seconds"].mean()
-    took = {str(name): round(float(value), 1) for name, value in seconds.items()}
-    return DataSetRun(path.name, with_ours(per_user, metrics["tuning"]), metrics, took)
+    per_user = with_ours(per_user, metrics["tuning"])
+    return DataSetRun(path.name, per_user, metrics, manifest["cells"])
 
 
 def with_ours(per_user: pd.DataFrame, tuning: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -196,7 +213,8 @@ def _report(
         ]
     for run in runs:
         parts += [f"## {run.name}, {run.metrics['n_users']} test users", _methods(run)]
-        parts += ["\n".join(f"- {note}" for note in run.metrics["notes"])]
+        notes = [f"commit {made}: {', '.join(names)}" for made, names in run.commits.items()]
+        parts += ["\n".join(f"- {note}" for note in [*notes, *run.metrics["notes"]])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -119,6 +119,7 @@ def _closed_manifest(folder: RunFolder, cells: Sequence[Cell], held: Held) -> di
         "seconds": round(time.monotonic() - held.began_at, 1),
         "peak_memory_mib": peak_memory_mib() + held.worker_memory_mib,
         "cells": [
-            {"seed": cell.seed, "method": cell.method, "seconds": cell.seconds} for cell in cells
+            {name: getattr(cell, name) for name in ("seed", "method", "seconds", "commit")}
+            for cell in cells
         ],
     }

@@ -67,6 +67,8 @@ def test_the_report_the_twin_and_the_per_user_values_agree(finished: Path) -> No
         assert gain["ours"] == pytest.approx(mean["graphmeta"], abs=1e-6)
         assert gain["best"] == pytest.approx(max(mean["popularity"], mean["item-knn"]), abs=1e-6)
         assert f"{gain['gain']:+.1%}" in report
+    assert set(twin["seconds"]["filmtrust"]) == set(FEW)
+    assert [*twin["commits"]["filmtrust"].values()] == [FEW]
     for name in ("gains.png", "shot_curves.png", "helped.png"):
         assert (finished / name).read_bytes().startswith(b"\x89PNG")
 
@@ -148,7 +150,7 @@ def test_gains_are_against_the_best_baseline_and_paired() -> None:
         "adapted": [0.6, 0.4] * (n // 2),
     }
     gate = [{"method": "adapted", "seed": 0, "k": 3, "is_worth_adapting": True}]
-    run = DataSetRun("planted", with_ours(per_user_of(figures), gate), {}, {})
+    run = DataSetRun("planted", with_ours(per_user_of(figures), gate), {}, [])
     (row,) = gain_table([run]).to_dict(orient="records")
     assert (row["data"], row["k"], row["baseline"]) == ("planted", 3, "ease")
     assert row["best"] == pytest.approx(0.4)
@@ -159,4 +161,4 @@ def test_gains_are_against_the_best_baseline_and_paired() -> None:
     assert row["helped"] == 1.0
     assert row["harmed"] == 0.0
     assert row["adapted_gain"] == pytest.approx(0.15)
-    assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}), {}, {})]).empty
+    assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}), {}, [])]).empty
