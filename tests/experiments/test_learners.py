@@ -11,6 +11,8 @@ import pytest
 from graphmeta.experiments import learners
 from graphmeta.experiments.learner_report import compared, learner_report
 from graphmeta.experiments.learners import main
+from graphmeta.experiments.run_folder import MANIFEST, RunFolder
+from graphmeta.experiments.sessions import session_lines
 
 SMALL = ["--epochs", "1", "--channels", "4", "--seeds", "0", "--k", "1", "3", "--learners", "ridge"]
 
@@ -69,11 +71,12 @@ def session_of(command: str) -> dict[str, object]:
     return {"command": command, "commit": None, "started": "then", "machine": machine}
 
 
-def test_the_report_by_hand() -> None:
+def test_the_report_by_hand(tmp_path: Path) -> None:
     per_user = frame_of(maml=0.02, ridge=0.0)
     labels = per_user[["data", "encoder", "learner", "seed"]].drop_duplicates()
-    sessions = [session_of("this"), session_of("that")]
-    report = learner_report(per_user, labels.assign(seconds=7.0), sessions)
+    folder = RunFolder(tmp_path)
+    folder.write_json(MANIFEST, {"sessions": [session_of("this"), session_of("that")]})
+    report = learner_report(per_user, labels.assign(seconds=7.0), session_lines(folder))
     assert "## toy, 12 users" in report
     assert report.count("not in a checkout, abacus, 1 of 2 cores") == 2
     lines = [line for line in report.splitlines() if line.startswith("| sage")]

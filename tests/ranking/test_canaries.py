@@ -16,8 +16,11 @@ from graphmeta.errors import ConfigError, ProtocolError
 from graphmeta.ranking import ranking_metrics, run_canaries, top_k
 from graphmeta.ranking.chance import chance_moments
 
-# The package's `evaluate` is the function; its module holds what it calls.
-evaluation_code = importlib.import_module("graphmeta.ranking.evaluate")
+# The package's `evaluate` is the function; these modules hold what it calls.
+CALLED_IN = {
+    "top_k": importlib.import_module("graphmeta.ranking.query_hits"),
+    "ranking_metrics": importlib.import_module("graphmeta.ranking.evaluate"),
+}
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_a_broken_evaluation_is_caught(
     broken: Callable[..., Any],
     canary: str,
 ) -> None:
-    monkeypatch.setattr(evaluation_code, name, broken)
+    monkeypatch.setattr(CALLED_IN[name], name, broken)
     with pytest.raises(ProtocolError, match=f"the evaluation is broken.*{canary}"):
         run_canaries(users, k=(1,))
 
