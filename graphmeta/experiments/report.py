@@ -66,7 +66,7 @@ def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
         f"- Date: {manifest['finished']}",
         f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"GPU: {machine['gpu'] or 'none'}",
-        f"- Time and memory: {manifest['seconds']:.0f} s, {manifest['peak_memory_mib']} MiB "
+        f"- Time and memory: {_time(manifest)}, {manifest['peak_memory_mib']} MiB "
         "(the sum of the processes' peaks)",
         f"- Data: {data['users']} users, {data['items']} items, {data['interactions']} "
         "interactions",
@@ -76,6 +76,13 @@ def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
         f"{manifest['versions']['torch-geometric']}, Python {manifest['python']}",
     ]
     return "\n".join(lines)
+
+
+def _time(manifest: dict[str, Any]) -> str:
+    """Return the time by the clock, or of a run over several sessions that of its cells."""
+    if manifest.get("continued"):
+        return f"{sum(cell['seconds'] for cell in manifest['cells']):.0f} s for all cells"
+    return f"{manifest['seconds']:.0f} s"
 
 
 def _commits(manifest: dict[str, Any]) -> list[str]:

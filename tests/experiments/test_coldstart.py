@@ -227,6 +227,8 @@ def test_resume_takes_in_methods_and_seeds(own_data: list[str], tmp_path: Path) 
     assert len(manifest["cells"]) == 4
     assert manifest["continued"][0]["command"].endswith("--methods item-knn --seeds 1")
     report = (out / "report.md").read_text()
+    took = sum(cell["seconds"] for cell in manifest["cells"])
+    assert f"- Time and memory: {took:.0f} s for all cells, " in report
     assert main(["--resume", str(out)]) == 0
     assert (out / "report.md").read_text() == report
 
