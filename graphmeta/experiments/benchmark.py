@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
@@ -65,6 +65,7 @@ class BenchmarkSettings(BaseModel):
     workers: Count | None = Field(
         None, description="processes at work side by side; by default one per core, at most four"
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoder trains")
     quick: bool = Field(False, description="smoke run: small grids, two epochs")
 
     @model_validator(mode="after")
@@ -125,7 +126,8 @@ def run(
     for name in settings.data:
         say(words, f"== {name}")
         rows = BenchmarkRows(folder, name)
-        given: dict[str, Any] = {"data": name, "seeds": settings.seeds, "quick": settings.quick}
+        given: dict[str, Any] = {"data": name, "seeds": settings.seeds}
+        given |= {"device": settings.device, "quick": settings.quick}
         given["methods"] = tuple(method.name for method in choose_methods(settings.methods))
         for field in ("data_root", "workers"):
             if getattr(settings, field) is not None:
