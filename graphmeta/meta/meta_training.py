@@ -31,8 +31,8 @@ class MetaTrainer:
 
     An epoch visits every training user with at least two items once. A batch draws one k,
     log-uniform in 1 to `k_max`, from 0 where users have features. k items of a user (random
-    ones, or where edges have times the first ones every other time) become the support and
-    all others the query; the user's own row is neither sampled nor counted. The learner's
+    ones, or where edges have times the first ones, as new users will show them) become the support
+    and all others the query; the user's own row is neither sampled nor counted. The learner's
     `outer_loss` is that of adapted users in a share of the batches and of unadapted ones in
     the others: both stay good, and the inner loop is paid for only where it teaches. Between
     epochs the modules hold the mean of the weights over the latest steps (`WeightAverage`).

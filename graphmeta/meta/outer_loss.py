@@ -66,8 +66,9 @@ class OuterLoss:
 
     def draw(self, generator: torch.Generator) -> OuterDraw:
         """Return what the users of the next step share."""
-        size, order, adapted = torch.rand(3, generator=generator).tolist()
-        in_order = self.loader.is_timed and order < 0.5
+        size, adapted = torch.rand(2, generator=generator).tolist()
+        # What new users show is what comes first; where nothing tells, any items.
+        in_order = self.loader.is_timed
         return OuterDraw(self.loader.support_size(size), in_order, adapted < self.adapted_share)
 
     def n_query(self, users: Tensor, draw: OuterDraw) -> int:

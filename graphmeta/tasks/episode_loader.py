@@ -21,9 +21,9 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
     """Yields episodes of training users with their whole rows, each user once per epoch.
 
     A batch draws one k, log-uniform in 1 to `k_max` (0 in one batch out of ten where users have
-    features). k items of a user, random ones or, where edges have times, the first ones every other
-    time, become the support; what else is in the user's row is the query. At least one item is left
-    for it, so users with a single item are left out. The user's own node is not sampled.
+    features). k items of a user, random ones or, where edges have times, the first ones, as a new user
+    will show them, become the support; what else is in the user's row is the query. At least one
+    item is left for it, so users with a single item are left out. The user's own node is not sampled.
 
     Iterating again gives the next epoch. A batch is a function of `seed`, the epoch and its number
     in the epoch alone. So `DataLoader(loader, batch_size=None, num_workers=2)` gives the same
@@ -130,11 +130,8 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for number in range(first, len(batches), step):
             generator = self._generator(f"{epoch},{number}")
-            size, order = torch.rand(2, generator=generator).tolist()
-            in_order = self.is_timed and order < 0.5
-            yield self.load(
-                batches[number], self.support_size(size), in_order=in_order, generator=generator
-            )
+            k = self.support_size(float(torch.rand((), generator=generator)))
+            yield self.load(batches[number], k, in_order=self.is_timed, generator=generator)
 
     def _generator(self, of: str) -> torch.Generator:
         digest = hashlib.blake2b(f"{self.seed},{of}".encode(), digest_size=8).digest()

@@ -140,8 +140,8 @@ def test_meta_trainer_could_be_built_on_it(graph: HeteroData) -> None:
     generator, batches = torch.Generator().manual_seed(5), []
     for _ in range(2):
         for users in loader.user_batches(generator):
-            size, order, _ = torch.rand(3, generator=generator).tolist()  # The last: is_adapted.
-            in_order = loader.is_timed and order < 0.5
+            size, _ = torch.rand(2, generator=generator).tolist()  # The last: is_adapted.
+            in_order = loader.is_timed
             k = loader.support_size(size)
             batches.append(loader.load(users, k, in_order=in_order, generator=generator))
     assert len(batches) == 8
