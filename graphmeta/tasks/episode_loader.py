@@ -21,9 +21,10 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
     """Yields episodes of training users with their whole rows, each user once per epoch.
 
     A batch draws one k, log-uniform in 1 to `k_max` (0 in one batch out of ten where users have
-    features). k items of a user, random ones or, where edges have times, the first ones, as a new user
-    will show them, become the support; what else is in the user's row is the query. At least one
-    item is left for it, so users with a single item are left out. The user's own node is not sampled.
+    features). k items of a user, random ones or, where edges have times, the first ones, as new
+    users will show them, become the support; what else is in the user's row is the query. At least
+    one item is left for it, so users with a single item are left out. The user's own node is not
+    sampled.
 
     Iterating again gives the next epoch. A batch is a function of `seed`, the epoch and its number
     in the epoch alone. So `DataLoader(loader, batch_size=None, num_workers=2)` gives the same

@@ -75,17 +75,22 @@ def test_support_and_query_make_up_a_users_row(graph: HeteroData) -> None:
             assert not bool((users == episodes.own_user.unsqueeze(1)).any())
 
 
-def test_half_of_the_supports_are_the_first_items(graph: HeteroData) -> None:
+def test_supports_are_the_first_items_where_there_are_times(graph: HeteroData) -> None:
     user, item = graph[RATES].edge_index
     first = torch.full((30,), -1)
     for edge in graph[RATES].time.argsort(descending=True).tolist():
         first[user[edge]] = item[edge]
-    loader = loader_of(graph, batch_size=29, seed=3)
-    is_first = []
-    for _ in range(300):
-        (episodes, _), *_ = loader
-        is_first.append(torch.equal(episodes.support.item_index[:, 0], first[episodes.own_user]))
-    assert 0.4 < sum(is_first) / 300 < 0.6
+
+    def share(of: HeteroData) -> float:
+        loader = loader_of(of, batch_size=29, seed=3)
+        batches = [next(iter(loader))[0] for _ in range(30)]
+        found = [e.support.item_index[:, 0] == first[e.own_user] for e in batches]
+        return float(torch.stack(found).float().mean())
+
+    assert share(graph) == 1.0
+    timeless = graph.clone()
+    del timeless[RATES].time
+    assert share(timeless) < 0.5
 
 
 def test_support_sizes_are_log_uniform(graph: HeteroData) -> None:
