@@ -51,8 +51,7 @@ def test_a_draw_is_log_uniform_in_k_and_adapts_as_often_as_asked(
     assert not any(draw.in_order for draw in draws)  # The edges have no times.
     graph[RATES].time = torch.arange(graph[RATES].edge_index.size(1)).double()
     timed = outer_loss_of(encoder, head, graph)
-    in_order = [timed.draw(generator).in_order for _ in range(2000)]
-    assert sum(in_order) / 2000 == pytest.approx(0.5, abs=0.05)
+    assert all(timed.draw(generator).in_order for _ in range(100))
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 100])
