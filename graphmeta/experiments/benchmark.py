@@ -5,6 +5,7 @@ Run it with `python -m graphmeta.experiments.benchmark`; `--help` lists the opti
 
 from __future__ import annotations
 
+import difflib
 import shlex
 import sys
 from pathlib import Path
@@ -73,7 +74,9 @@ class BenchmarkSettings(BaseModel):
         known = [entry.name for entry in named_sets()]
         for name in self.data:
             if name not in known:
-                raise ValueError(f"there is no data set {name!r}; known: {', '.join(known)}")
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+                raise ValueError(f"there is no data set {name!r}; {hint}")
         for field in ("data", "seeds", "methods"):
             values = getattr(self, field) or ()
             if len(set(values)) < len(values):
