@@ -95,7 +95,10 @@ def test_a_run_goes_on_with_more_sets_and_methods_and_keeps_its_cells(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (["--data", "filmtrust", "gowala"], "there is no data set 'gowala'; did you mean 'gowalla'?"),
+        (
+            ["--data", "filmtrust", "gowala"],
+            "there is no data set 'gowala'; did you mean 'gowalla'?",
+        ),
         (["--data", "filmtrust", "yelp-herec"], "no folder"),
         (["--data", "filmtrust", "filmtrust"], "names a value twice"),
         (["--data", "filmtrust", "--methods", "itemknn"], "did you mean 'item-knn'"),
