@@ -76,12 +76,13 @@ def _blocks(rows: sp.csr_matrix, d: int) -> Iterator[tuple[Tensor, Tensor]]:
     count = np.diff(rows.indptr)
     order = np.argsort(count, kind="stable")
     index = np.append(rows.indices, rows.shape[1]).astype(np.int64)
+    # A row's gathered factors and its system.
+    cost = np.maximum(count[order] * d + np.minimum(count[order], d) ** 2, 1)
     start = 0
     while start < len(order):
-        # Longest last: widen the block while it stays within bounds.
-        stop = min(len(order), start + max(1, BLOCK // d**2))
-        while stop > start + 1 and (stop - start) * int(count[order[stop - 1]]) * d > BLOCK:
-            stop = start + max(1, (stop - start) // 2)
+        widest = cost[start : start + BLOCK // int(cost[start]) + 1]
+        padded = widest * np.arange(1, len(widest) + 1)
+        stop = start + max(1, int(np.searchsorted(padded, BLOCK, side="right")))
         row = order[start:stop]
         offset = np.arange(int(count[row[-1]]))
         slot = rows.indptr[row, None] + offset
