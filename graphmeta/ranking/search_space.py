@@ -24,6 +24,7 @@ class Axis:
         high: No extension goes above, because it would cost too much; an optimum there counts as
             an optimum at the edge.
         start: Where the search begins; the middle of `values` where left out.
+        needs_times: On a graph without times only `start` is tried, as all values are alike.
 
     Raises:
         ConfigError: The values are empty, repeat, do not increase or cannot be extended as asked,
@@ -35,6 +36,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     start: Any = None
+    needs_times: bool = False
 
     def __post_init__(self) -> None:
         values = tuple(self.values)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.metrics import ranking_metrics
@@ -145,8 +146,13 @@ class _Search:
         self._space, self._train, self._judge = space, train, judge
         start = {name: axis.first for name, axis in space.axes.items()}
         self._best: dict[int, Choice] = {size: dict(start) for size in sizes}
+        is_timed = "time" in train[FORWARD]
         self._grid = {
-            size: {name: list(axis.values) for name, axis in space.axes.items()} for size in sizes
+            size: {
+                name: list(axis.values) if is_timed or not axis.needs_times else [axis.first]
+                for name, axis in space.axes.items()
+            }
+            for size in sizes
         }
         self._value: dict[int, dict[tuple[Any, ...], float]] = {size: {} for size in sizes}
         self._fitted: dict[tuple[Any, ...], Scorer] = {}

@@ -13,6 +13,7 @@ from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.baselines import Popularity, UserKNN
 from graphmeta.ranking.search_space import Axis, SearchSpace
 from graphmeta.ranking.tuning import tune
+from graphmeta.tasks.episode import RATES
 
 
 class Planted:
@@ -72,6 +73,21 @@ def test_finds_the_planted_optimum_of_each_k(split: ColdSplit) -> None:
     assert tuned.by_k[2].width == 10.0
     assert tuned.by_k[2] is not tuned.by_k[4]
     assert tuned.by_k[2].popularity is tuned.by_k[4].popularity
+
+
+@pytest.mark.parametrize(("is_timed", "n_tried"), [(False, 1), (True, 2)])
+def test_an_axis_of_times_is_walked_only_where_there_are_times(
+    split: ColdSplit, is_timed: bool, n_tried: int
+) -> None:
+    train = split.train.clone()
+    if not is_timed:
+        del train[RATES].time
+    space = SearchSpace(
+        Planted, fit_time={"kind": Axis(("bad", "good"), start="bad", needs_times=True)}
+    )
+    report = tune(space, train, split.validation, k=(2,)).report
+    assert report["n_tried"].tolist() == [n_tried]
+    assert report["kind"].tolist() == ["good" if is_timed else "bad"]
 
 
 def test_extends_until_the_optimum_lies_inside(split: ColdSplit) -> None:

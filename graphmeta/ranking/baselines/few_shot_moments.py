@@ -13,40 +13,57 @@ from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 class FewShotMoments:
     """The moments of `FewShotLinear` for one k, as sums over users of sparse rows.
 
-    The item part of A is `D + Z^T Z` with `Z = diag(sqrt(w k (k-1) / (n (n-1)))) X` and a
-    diagonal D, so that systems are solved in items or, by Woodbury's identity
-    `(D + Z^T Z)^-1 = D^-1 - D^-1 Z^T (I + Z D^-1 Z^T)^-1 Z D^-1`, in users.
+    The item part of A is `D + Z^T Z`: for random supports with `Z = diag(sqrt(w k (k-1) /
+    (n (n-1)))) X` and a diagonal D, for the first items F in time with `Z = diag(sqrt(w)) F` and
+    no D. So systems are solved in items or, by Woodbury's identity `(D + Z^T Z)^-1 = D^-1 -
+    D^-1 Z^T (I + Z D^-1 Z^T)^-1 Z D^-1`, in users.
 
     Args:
         matrix: Who interacted with what.
         inputs: Items that are inputs.
         k: Size of the support.
         weight_exponent: `w_u = (n_u - k) ** -weight_exponent`.
+        first_in_time: Supports are the users' first k items, not random ones.
 
     Shapes:
         inputs: int64, `[n_inputs]`.
     """
 
     def __init__(
-        self, matrix: TrainingMatrix, inputs: Tensor, *, k: int, weight_exponent: float
+        self,
+        matrix: TrainingMatrix,
+        inputs: Tensor,
+        *,
+        k: int,
+        weight_exponent: float,
+        first_in_time: bool = False,
     ) -> None:
         n = matrix.user_count
         weight = (n - k).clamp(min=1).pow(-weight_exponent).where(n > k, 0.0)
-        pairs = n * (n - 1).clamp(min=1)
-        within = weight * k * (k - 1) / pairs
-        rows = matrix.by_user[:, inputs.numpy()]
         self._matrix, self._inputs = matrix, inputs
-        self._z: sp.csr_matrix = (sp.diags(within.sqrt().numpy()) @ rows).tocsr()
-        self._cross = weight * k * (n - k) / pairs
-        self._cross_diagonal = _sum_over_users(matrix, self._cross)
         self._total = float(weight.sum())
-        self._diagonal = _sum_over_users(matrix, weight * k / n.clamp(min=1))[inputs]
-        # What A_ii holds beyond the diagonal of Z^T Z.
-        self._rest = self._diagonal - _sum_over_users(matrix, within)[inputs]
-        self._bias_target = _sum_over_users(matrix, weight * (n - k) / n.clamp(min=1))
         self._is_diagonal = k == 1
         self._gram: Tensor | None = None
         self._factor: tuple[float, Tensor] | None = None
+        self._is_first = first_in_time
+        if first_in_time:
+            self._shown = matrix.first_items(k)
+            within, self._cross = weight, weight
+            diagonal = torch.from_numpy(self._shown.T @ weight.numpy())
+            both = diagonal
+        else:
+            self._shown = matrix.by_user
+            pairs = n * (n - 1).clamp(min=1)
+            within, self._cross = weight * k * (k - 1) / pairs, weight * k * (n - k) / pairs
+            diagonal = _sum_over_users(matrix, weight * k / n.clamp(min=1))
+            both = _sum_over_users(matrix, within)
+        self._z: sp.csr_matrix = (
+            sp.diags(within.sqrt().numpy()) @ self._shown[:, inputs.numpy()]
+        ).tocsr()
+        self._diagonal = diagonal[inputs]
+        # What A_ii holds beyond the diagonal of Z^T Z, which is nothing but that for one item.
+        self._rest = self._diagonal if self._is_diagonal else (diagonal - both)[inputs]
+        self._bias_target = _sum_over_users(matrix, weight) - diagonal
 
     @property
     def is_empty(self) -> bool:
@@ -66,9 +83,22 @@ class FewShotMoments:
         bias = (1 - shown @ border) / (self._total - self._diagonal @ border)
         full = torch.zeros(len(shown), self._matrix.n_items)
         full[:, self._inputs] = weight - bias[:, None] * border
-        heard = torch.from_numpy(np.ascontiguousarray((self._matrix.by_user @ full.numpy().T).T))
-        crossed = self._matrix.votes(heard * self._cross) - full * self._cross_diagonal
-        return bias[:, None] * self._bias_target + crossed
+        return bias[:, None] * self._bias_target + self._crossed(full)
+
+    def _crossed(self, full: Tensor) -> Tensor:
+        """Return `full B` without the bias's part: no support item is a target.
+
+        Shapes:
+            full: float32, `[n, n_items]`.
+            output: float32, `[n, n_items]`.
+        """
+        heard = torch.from_numpy(np.ascontiguousarray((self._shown @ full.numpy().T).T))
+        heard = heard * self._cross
+        if self._is_first:
+            own = torch.from_numpy(np.ascontiguousarray((self._shown.T @ heard.numpy().T).T))
+        else:
+            own = full * _sum_over_users(self._matrix, self._cross)
+        return self._matrix.votes(heard) - own
 
     def _solve(self, right: Tensor, ridge: float) -> Tensor:
         """Return `right (D + Z^T Z)^-1`."""

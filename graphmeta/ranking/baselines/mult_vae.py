@@ -36,9 +36,10 @@ class MultVAE(MatrixScorer):
 
     (Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018). What differs:
     the paper shows the encoder a row less half of its items, so it never meets a short one. Here
-    each training row is cut to k random items, k log-uniform in `1..k_max`, while the target stays
-    the whole row. `kl_weight` is constant, weights are averaged over the last steps, and c starts
-    at the log-popularity. Scores are `V^T mu + c + popularity_weight * log popularity`.
+    each training row is cut to k items, random ones or the first in time, k log-uniform in
+    `1..k_max`, while the target stays the whole row. `kl_weight` is constant, weights are averaged
+    over the last steps, and c starts at the log-popularity. Scores are
+    `V^T mu + c + popularity_weight * log popularity`.
 
     Fit-time:
 
@@ -52,6 +53,7 @@ class MultVAE(MatrixScorer):
         lr: Step size of Adam.
         averaging: Share of the averaged weights that a step keeps.
         seed: Draws weights, batches, items and noise.
+        first_in_time: Cut rows to their first items where there are times, not to random ones.
 
         stop_at: Score-time; take the weights after this share of the training, in fifths.
         popularity_weight: Score-time; how much log-popularity is added. The code of a user with
@@ -73,6 +75,7 @@ class MultVAE(MatrixScorer):
         lr: float = 0.01,
         averaging: float = 0.99,
         seed: int = 0,
+        first_in_time: bool = False,
         stop_at: float = 1.0,
         popularity_weight: float = 0.0,
     ) -> None:
@@ -92,15 +95,19 @@ class MultVAE(MatrixScorer):
         self.lr = lr
         self.averaging = averaging
         self.seed = seed
+        self.first_in_time = first_in_time
         self.stop_at = stop_at
         self.popularity_weight = popularity_weight
 
     @classmethod
     def search_space(cls) -> SearchSpace:
-        """Return the grid: three fits, and when to stop and how much popularity without a fit."""
+        """Return the grid: a few fits, and when to stop and how much popularity without a fit."""
         return SearchSpace(
             cls,
-            fit_time={"dropout": Axis((0.0, 0.25, 0.5))},
+            fit_time={
+                "first_in_time": Axis((False, True), start=False, needs_times=True),
+                "dropout": Axis((0.0, 0.25, 0.5)),
+            },
             score_time={
                 "stop_at": Axis((0.2, 0.4, 0.6, 0.8, 1.0)),
                 "popularity_weight": Axis((0.0, 0.125, 0.25, 0.5, 1.0), extend="geometric"),
@@ -142,8 +149,10 @@ class MultVAE(MatrixScorer):
         generator: torch.Generator,
     ) -> Tensor:
         """Return the mean loss of the next batch of users."""
-        rows = matrix.by_user[next(batches).numpy()]
-        hidden = _hidden(_draw_support(rows, self.k_max, generator), parameters)
+        is_first = self.first_in_time and matrix.is_timed
+        rows = (matrix.in_time if is_first else matrix.by_user)[next(batches).numpy()]
+        support = _draw_support(rows, self.k_max, generator, is_random=not is_first)
+        hidden = _hidden(support, parameters)
         if self.dropout:
             kept = torch.rand(hidden.shape, generator=generator) >= self.dropout
             hidden = hidden * kept / (1 - self.dropout)
@@ -171,8 +180,16 @@ def _hidden(item_index: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     return torch.tanh(shown.sum(1) / size.sqrt() + parameters[1])
 
 
-def _draw_support(rows: sp.csr_matrix, k_max: int, generator: torch.Generator) -> Tensor:
-    """Draw k random items of each row, k log-uniform in `1..k_max`, or all where there are fewer.
+def _draw_support(
+    rows: sp.csr_matrix, k_max: int, generator: torch.Generator, *, is_random: bool = True
+) -> Tensor:
+    """Draw k items of each row, k log-uniform in `1..k_max`, or all where there are fewer.
+
+    Args:
+        rows: The users' items.
+        k_max: Most items to draw.
+        generator: Draws k, and the items if they are random.
+        is_random: Draw random items; otherwise the row's first ones.
 
     Shapes:
         output: int64, `[n_rows, k_max]`, padded with -1.
@@ -181,10 +198,12 @@ def _draw_support(rows: sp.csr_matrix, k_max: int, generator: torch.Generator) -
     start, item = (torch.from_numpy(part).long() for part in (rows.indptr, rows.indices))
     size = torch.exp(torch.rand(n_rows, generator=generator) * math.log(k_max + 1)).floor()
     row = torch.arange(n_rows).repeat_interleave(start.diff())
-    # Sorted, the keys leave each item in its row and shuffle it there.
-    order = (row + torch.rand(len(row), generator=generator, dtype=torch.float64)).argsort()
+    if is_random:
+        # Sorted, the keys leave each item in its row and shuffle it there.
+        key = row + torch.rand(len(row), generator=generator, dtype=torch.float64)
+        item = item[key.argsort()]
     slot = torch.arange(len(row)) - start[row]
     kept = slot < size[row]
     drawn = torch.full((n_rows, k_max), -1)
-    drawn[row[kept], slot[kept]] = item[order[kept]]
+    drawn[row[kept], slot[kept]] = item[kept]
     return drawn

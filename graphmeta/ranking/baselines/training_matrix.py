@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.cold_users import Support
 from graphmeta.data.scipy_matrix import to_scipy
 from graphmeta.errors import DataError
+from graphmeta.tasks.csr import CSR
 
 # Below this share of nonzeros a sparse-sparse product is faster than sparse-dense.
 SPARSE_SHARE = 0.05
@@ -23,6 +25,9 @@ class TrainingMatrix:
 
     Args:
         train: A graph with `(user, rates, item)` edges.
+
+    `in_time` is `by_user` with each row's items from the first to the last in time, in the order
+    of the edges where they have none (`is_timed`).
 
     Shapes:
         user_count: float32, `[n_users]`; items of each user.
@@ -41,6 +46,13 @@ class TrainingMatrix:
         self.user_count = torch.from_numpy(np.diff(self.by_user.indptr)).float()
         self.item_count = torch.from_numpy(np.diff(self.by_item.indptr)).float()
         self.log_popularity = self.item_count.log1p()
+        store = train[FORWARD]
+        self.is_timed = "time" in store
+        rows = CSR.from_edge_index(
+            store.edge_index, num_rows=self.n_users, time=store.time if self.is_timed else None
+        )
+        parts = (self.by_user.data, rows.index.numpy(), rows.indptr.numpy())
+        self.in_time: sp.csr_matrix = sp.csr_matrix(parts, shape=self.by_user.shape)
 
     @property
     def n_users(self) -> int:
@@ -51,6 +63,18 @@ class TrainingMatrix:
     def n_items(self) -> int:
         """Number of catalogue items."""
         return int(self.by_user.shape[1])
+
+    def first_items(self, k: int) -> sp.csr_matrix:
+        """Return each user's first k items in time as ones, `[n_users, n_items]`.
+
+        Users with no more than k items have none: nothing would be left to predict.
+        """
+        count = np.diff(self.in_time.indptr)
+        user = np.arange(self.n_users).repeat(count)
+        place = np.arange(len(user)) - self.in_time.indptr[user]
+        is_first = (place < k) & (count[user] > k)
+        where = (user[is_first], self.in_time.indices[is_first])
+        return sp.csr_matrix((self.in_time.data[is_first], where), shape=self.by_user.shape)
 
     def check(self, support: Support) -> None:
         """Refuse items that the catalogue does not hold.

@@ -61,6 +61,55 @@ def test_equals_regression_on_all_episodes(shape: tuple[int, int], k: int, ridge
     np.testing.assert_allclose(scorer.score(support).numpy(), expected, rtol=1e-3, atol=1e-3)
 
 
+def timed_graph(n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray, HeteroData]:
+    """Return the rows, when each item came (-1: never), and the graph of both."""
+    rng = np.random.default_rng(1)
+    x, _ = random_graph(n_users, n_items, seed=1)
+    time = np.where(x > 0, rng.permuted(np.tile(np.arange(n_items), (n_users, 1)), axis=1), -1)
+    user, item = x.nonzero()
+    graph = bipartite_graph(
+        torch.from_numpy(np.stack([user, item])),
+        user_ids=IdMap(range(n_users)),
+        item_ids=IdMap(range(n_items)),
+        time=torch.from_numpy(time[user, item]),
+    )
+    return x, time, graph
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (6, 9)])
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_first_items_are_the_only_supports_where_asked(shape: tuple[int, int], k: int) -> None:
+    x, time, graph = timed_graph(*shape)
+    a, b = np.zeros((shape[1] + 1, shape[1] + 1)), np.zeros((shape[1] + 1, shape[1]))
+    for row, when in zip(x, time, strict=True):
+        if row.sum() <= k:
+            continue
+        rank = np.where(row > 0, when, np.inf).argsort()
+        z = np.zeros(shape[1] + 1)
+        z[0], z[rank[:k] + 1] = 1, 1
+        weight = (row.sum() - k) ** -0.5
+        a += weight * np.outer(z, z)
+        b += weight * np.outer(z, row - z[1:])
+    penalty = np.eye(shape[1] + 1) * 3.0 * np.diag(a)[1:].mean()
+    penalty[0, 0] = 0
+    support = Support(torch.tensor([[1, 4, 5], [7, 2, 0]])[:, :k])
+    z = np.concatenate([np.ones((2, 1)), support.to_dense(shape[1]).numpy()], axis=1)
+    scorer = FewShotLinear(ridge=3.0, first_in_time=True).fit(graph)
+    expected = z @ np.linalg.solve(a + penalty, b)
+    np.testing.assert_allclose(scorer.score(support).numpy(), expected, rtol=1e-3, atol=1e-3)
+    # The same fit serves both kinds.
+    scorer.first_in_time = False
+    other = FewShotLinear(ridge=3.0).fit(graph).score(support)
+    torch.testing.assert_close(scorer.score(support), other)
+
+
+def test_without_times_first_items_are_random_ones() -> None:
+    _, graph = random_graph(30, 8)
+    support = Support(torch.tensor([[1, 4]]))
+    scores = [FewShotLinear(first_in_time=f).fit(graph).score(support) for f in (False, True)]
+    assert scores[0].equal(scores[1])
+
+
 def test_supports_of_several_sizes_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     _, graph = random_graph(30, 8)
     item = torch.tensor([[1, 4, 5], [7, -1, -1], [2, 3, -1]])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
@@ -76,6 +77,30 @@ def test_support_is_drawn_from_the_row_log_uniformly():
     assert first.tolist() == pytest.approx([0.25, 0, 0.25, 0.25, 0, 0.25], abs=0.03)
     full = drawn[size[:, 0] == 3][:, 0].sort(1).values
     assert (full.diff(dim=1) > 0).all()
+
+
+def test_support_is_the_start_of_the_row_where_asked():
+    indices, indptr = np.array([5, 3, 0, 2, 4]), np.array([0, 4, 5])
+    rows = sp.csr_matrix((np.ones(5), indices, indptr), shape=(2, 6))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        first, second = _draw_support(rows, 3, generator, is_random=False).tolist()
+        size = sum(item >= 0 for item in first)
+        assert first == [*[5, 3, 0][:size], *[-1] * (3 - size)]
+        assert second == [4, -1, -1]
+
+
+def test_first_items_change_the_fit_where_there_are_times():
+    frame = planted_interactions(30, 20, 2, per_user=6)
+    support = Support(torch.tensor([[0, 1]]))
+
+    def scores(train: HeteroData, **options: bool) -> torch.Tensor:
+        return MultVAE(num_epochs=1, **options).fit(train).score(support)
+
+    untimed = from_frame(frame)
+    assert scores(untimed).equal(scores(untimed, first_in_time=True))
+    timed = from_frame(frame.assign(when=range(len(frame))), time="when")
+    assert not scores(timed).equal(scores(timed, first_in_time=True))
 
 
 @pytest.mark.parametrize(
