@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,10 @@ from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.resting_head import RestingHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.encoders.vote import Vote
+from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import EpisodeBatch
+
+PARTS = ("vote", "content", "product", "prior")
 
 
 class CatalogueHead(nn.Module):
@@ -33,12 +37,22 @@ class CatalogueHead(nn.Module):
         graph: The training graph.
         channels: Width of the embeddings; the encoder's width in and out.
         seed: Draws what the spectrum of a small graph cannot fill.
+        without: Parts of the score to leave out, to see what they are worth: "vote", "content",
+            "product" or "prior", which is the popularity and the items' biases. Users without
+            support are ranked by the popularity all the same.
 
     Raises:
-        ConfigError: `channels` is not positive.
+        ConfigError: `channels` is not positive, or `without` names no part.
     """
 
-    def __init__(self, graph: HeteroData, *, channels: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        graph: HeteroData,
+        *,
+        channels: int,
+        seed: int = 0,
+        without: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.table = ItemTable(graph, channels=channels, seed=seed)
         self.vote = NeighborVote(graph)
@@ -46,6 +60,12 @@ class CatalogueHead(nn.Module):
         start = {"vote": 1.0, "product": 0.1, "prior": 0.0}
         self.curve = SupportSizeCurve(start if self.content is None else {**start, "content": 0.1})
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
+        for name in without:
+            if name not in PARTS:
+                raise ConfigError(f"without={name!r} is no part of the score; known: {PARTS}")
+            if name in self.curve.values:
+                self.curve.hold(name, 0.0)
+        self.bias.requires_grad_("prior" not in without)
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
         self.features = (

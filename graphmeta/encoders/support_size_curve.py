@@ -31,6 +31,11 @@ class SupportSizeCurve(nn.Module):
 
     knots: Tensor
 
+    def hold(self, name: str, value: float) -> None:
+        """Fix a curve at a value, which training then leaves."""
+        self.values[name].data.fill_(value)
+        self.values[name].requires_grad_(False)
+
     def forward(self, size: Int[Tensor, " n"]) -> dict[str, Float[Tensor, "n 1"]]:
         """Return each curve at the given support sizes."""
         at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=float(self.knots[-1]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -17,24 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import ColdSplit, audit_split, load_named, named_sets, split_cold_users
+from graphmeta.data import ColdSplit, audit_split, named_sets, split_cold_users
 from graphmeta.data.named_sets import DEFAULT
-from graphmeta.data.split import history_size
-from graphmeta.errors import ConfigError, GraphMetaError
-from graphmeta.experiments.command_line import CommandLine, parse_command_line
-from graphmeta.experiments.contrasts import SHOWN
+from graphmeta.errors import GraphMetaError
+from graphmeta.experiments.command_line import parse_command_line
 from graphmeta.experiments.learner_report import learner_report
 from graphmeta.experiments.named_encoders import ENCODERS
 from graphmeta.experiments.named_learners import LEARNERS, build_learner
-from graphmeta.experiments.run_folder import CONFIG, RunFolder
+from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import open_folder, session_lines
-from graphmeta.experiments.settings import (
-    Count,
-    NotNegative,
-    read_toml,
-    validated,
-)
-from graphmeta.ranking import ColdStartRecommender, evaluate
+from graphmeta.experiments.settings import Count, NotNegative
+from graphmeta.experiments.trained_cells import fit_and_score, grid_settings, load_graphs
+from graphmeta.ranking import ColdStartRecommender
 
 PROGRAM = "python -m graphmeta.experiments.learners"
 PURPOSE = "Compare learners on encoders: adapted against unadapted, on users never seen."
@@ -75,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     words, began = Console(stderr=True), list[Path]()
     try:
         line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
-        settings = _settings(line)
-        graphs = load_graphs(settings)
+        settings = grid_settings(LearnersSettings, line, grid=GRID)
+        graphs = load_graphs(settings.data, settings.data_root, k=settings.k)
         folder = open_folder(line, settings, program=PROGRAM)
         began.append(folder.path)
         run(folder, settings, graphs, words)
@@ -88,24 +81,6 @@ def main(argv: list[str] | None = None) -> int:
         words.print(f"error: {error}", markup=False, soft_wrap=True)
         return 2
     return 0
-
-
-def load_graphs(settings: LearnersSettings) -> dict[str, HeteroData]:
-    """Return the data sets by name.
-
-    Raises:
-        DataNotFoundError: A data set is not there.
-        ConfigError: No support size is one that its splits hold.
-    """
-    graphs = {name: load_named(name, data_root=settings.data_root) for name in settings.data}
-    for name, graph in graphs.items():
-        largest = history_size(graph, None)
-        if min(settings.k) > largest:
-            raise ConfigError(
-                f"k={min(settings.k)} is above {largest}, the largest support of {name!r}; "
-                "lower --k"
-            )
-    return graphs
 
 
 def run(
@@ -172,7 +147,6 @@ def _compute(
     encoder: str,
     learner: str,
 ) -> None:
-    start = time.perf_counter()
     model = ColdStartRecommender(
         build_learner(learner, encoder, split.train, channels=settings.channels, seed=split.seed),
         channels=settings.channels,
@@ -180,33 +154,12 @@ def _compute(
         batch_size=settings.batch_size,
         lr=settings.lr,
         seed=split.seed,
-    ).fit(split.train, split.validation)
-    sizes = [k for k in settings.k if k <= split.k_max]
-    parts = []
-    for name, scorer in (("adapted", model.adapted()), ("unadapted", model.unadapted())):
-        found = evaluate(scorer, split.test, k=sizes, seed=split.seed).per_user
-        parts.append(found[["user", "k", SHOWN]].assign(scorer=name))
-    folder.write_frame(f"{place}.parquet", pd.concat(parts, ignore_index=True))
-    cell: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 1)}
-    cell |= {"losses": model.losses, "validation": model.validation_scores}
-    folder.write_json(f"{place}.json", cell)  # Marks the cell as finished: it comes last.
+    )
+    fit_and_score(folder, place, split, model, k=settings.k)
 
 
 def _place(data: str, encoder: str, learner: str, seed: int) -> str:
     return f"cells/{data}/{encoder}/{learner}/seed-{seed}"
-
-
-def _settings(line: CommandLine) -> LearnersSettings:
-    """Return the settings of a new run, or of one that goes on, perhaps with other cells."""
-    if not (line.resume and line.out is not None):
-        given = {} if line.config is None else read_toml(line.config)
-        return validated(LearnersSettings, {**given, **line.overrides})
-    fixed = [name for name in line.overrides if name not in GRID]
-    if fixed or line.config is not None:
-        what = ", ".join(fixed) or "configuration"
-        raise ConfigError(f"a run that is continued keeps its {what}; leave it out")
-    held = read_toml(RunFolder.reopen(line.out).path / CONFIG)
-    return validated(LearnersSettings, {**held, **line.overrides})
 
 
 if __name__ == "__main__":

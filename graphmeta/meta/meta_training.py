@@ -53,6 +53,7 @@ class MetaTrainer:
             step sizes ten times.
         k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
+        support_share: None for few shots; a share of users' items as in `EpisodeLoader`.
         n_shards: Parts of a batch; None for one per process.
         on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
             training, or is left out on all processes with one warning per epoch.
@@ -76,6 +77,7 @@ class MetaTrainer:
         lr: float = 3e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
+        support_share: float | None = None,
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
         seed: int = 0,
@@ -92,6 +94,7 @@ class MetaTrainer:
             )
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
+        self.support_share = support_share
         self.on_non_finite = on_non_finite
         self.losses: list[float] = []
         self.group = DataParallelGroup(head.bias.device)
@@ -104,6 +107,7 @@ class MetaTrainer:
             batch_size=batch_size,
             k_max=k_max,
             adapted_share=adapted_share,
+            support_share=support_share,
         )
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
@@ -120,9 +124,17 @@ class MetaTrainer:
         parameters = self._modules.named_parameters()
         shapes = str([(name, p.shape, p.requires_grad) for name, p in parameters]).encode()
         edges = graph[RATES].edge_index.cpu().numpy().tobytes()
-        names = ("batch_size", "k_max", "adapted_share", "n_shards", "on_non_finite")
+        names = (
+            "batch_size",
+            "k_max",
+            "adapted_share",
+            "support_share",
+            "n_shards",
+            "on_non_finite",
+        )
         return {
             **{name: getattr(self, name) for name in names},
+            "on_non_finite": self.on_non_finite,
             "num_neighbors": self.sampler.num_neighbors,
             "learner": type(self.learner).__name__,
             "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],

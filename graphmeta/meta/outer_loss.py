@@ -15,6 +15,7 @@ from graphmeta.meta.learner import Learner
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.support_draws import shown_of
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class OuterLoss:
         batch_size: Users per batch of the `loader`.
         k_max: Largest support.
         adapted_share: How often a draw asks for adapted users.
+        support_share: As in `EpisodeLoader`.
 
     Raises:
-        ConfigError: `k_max` is below 1.
+        ConfigError: `k_max` is below 1, or `support_share` out of its range.
         DataError: No user has two items, or the sampler is of another graph.
     """
 
@@ -59,9 +61,16 @@ class OuterLoss:
         batch_size: int = 128,
         k_max: int,
         adapted_share: float,
+        support_share: float | None = None,
     ) -> None:
         self.learner, self.head, self.adapted_share = learner, head, adapted_share
-        self.loader = EpisodeLoader(graph, sampler=sampler, batch_size=batch_size, k_max=k_max)
+        self.loader = EpisodeLoader(
+            graph,
+            sampler=sampler,
+            batch_size=batch_size,
+            k_max=k_max,
+            support_share=support_share,
+        )
         self._n_items = graph[RATES].edge_index[0].bincount(minlength=graph["user"].num_nodes)
 
     def draw(self, generator: torch.Generator) -> OuterDraw:
@@ -72,9 +81,9 @@ class OuterLoss:
         return OuterDraw(self.loader.support_size(size), in_order, adapted < self.adapted_share)
 
     def n_query(self, users: Tensor, draw: OuterDraw) -> int:
-        """Return how many items are left to predict once every user has shown k of them."""
+        """Return how many items are left to predict once every user has shown the support."""
         n_items = self._n_items[users]
-        return int((n_items - (n_items - 1).clamp(max=draw.k)).sum())
+        return int((n_items - shown_of(n_items, draw.k, self.loader.share)).sum())
 
     def __call__(
         self,

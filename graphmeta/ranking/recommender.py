@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,6 +63,10 @@ class ColdStartRecommender:
         lr: Step size of the outer optimiser.
         k_max: Largest support drawn in training.
         adapted_share: Share of the training batches that train through adaptation.
+        support_share: None trains on few shots, as new users will show them. A number trains as
+            an auto-encoder is trained, on that share of a user's items, up to `k_max`.
+        without: Parts of the score to leave out (`CatalogueHead`); without "prior" none is added
+            after training either.
         n_shards: Parts of a batch that training runs one by one or on as many processes; None
             for one per process. It changes the draws, the number of processes does not.
         on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
@@ -89,6 +93,8 @@ class ColdStartRecommender:
         lr: float = 3e-3,
         k_max: int = 10,
         adapted_share: float = 0.5,
+        support_share: float | None = None,
+        without: Sequence[str] = (),
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
         device: torch.device | str = "cpu",
@@ -113,6 +119,8 @@ class ColdStartRecommender:
         self.lr = lr
         self.k_max = k_max
         self.adapted_share = adapted_share
+        self.support_share = support_share
+        self.without = tuple(without)
         self.n_shards = n_shards
         self.on_non_finite: OnNonFinite = on_non_finite
         self.device = usable_device(device)
@@ -183,7 +191,7 @@ class ColdStartRecommender:
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         self.losses, self.validation_scores = trainer.losses, best.figures
-        if some is not None:
+        if some is not None and "prior" not in self.without:
             prior = PriorBlend(train, device=self.device)
             sizes = [0, *self._sizes(some)]
             prior.chosen = first(lambda: prior.choose(unadapted, some, sizes, seed=self.seed))
@@ -200,7 +208,9 @@ class ColdStartRecommender:
             )
         self.learner.to(self.device)
         with weights_drawn_by(self.seed):
-            head = CatalogueHead(train, channels=self.channels, seed=self.seed).to(self.device)
+            head = CatalogueHead(
+                train, channels=self.channels, seed=self.seed, without=self.without
+            ).to(self.device)
         self._head, self._item_ids = head, train["item"].id_map
         self._sampler = EpisodeSampler(
             train, num_neighbors=self.num_neighbors, num_voters=self.num_voters
@@ -214,6 +224,7 @@ class ColdStartRecommender:
             lr=self.lr,
             k_max=self.k_max,
             adapted_share=self.adapted_share if self.learner.is_adaptive else 0.0,
+            support_share=self.support_share,
             n_shards=self.n_shards,
             on_non_finite=self.on_non_finite,
             seed=self.seed,

@@ -35,6 +35,8 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         sampler: Samples that graph.
         batch_size: Users per batch; the last one may be smaller.
         k_max: Largest support.
+        support_share: None for few shots, as above. A number trains as an auto-encoder is
+            trained: users show this share of their items, at random, up to `k_max`.
         seed: Draws the order of the users, supports and neighbours.
 
     Shapes:
@@ -53,10 +55,15 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         sampler: EpisodeSampler,
         batch_size: int = 128,
         k_max: int = 10,
+        support_share: float | None = None,
         seed: int = 0,
     ) -> None:
         if min(batch_size, k_max) < 1:
             raise ConfigError(f"batch_size={batch_size} and k_max={k_max} must be at least 1")
+        if support_share is not None and not 0 < support_share < 1:
+            raise ConfigError(
+                f"support_share={support_share} must be above 0 and below 1, or None for few shots"
+            )
         size = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
         if size != (sampler.num_users, sampler.num_items):
             raise DataError(
@@ -66,6 +73,7 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         self.sampler = sampler
         self.batch_size = batch_size
         self.k_max = k_max
+        self.support_share = support_share
         self.seed = seed
         self.epoch = 0
         self._k_min = 0 if "x" in graph["user"] else 1
@@ -89,8 +97,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
 
     @property
     def is_timed(self) -> bool:
-        """True where a support may be the first items in time."""
-        return self._draws.is_timed
+        """True where a support is the first items in time."""
+        return self._draws.is_timed and self.support_share is None
+
+    @property
+    def share(self) -> float:
+        """The most of their items that users show: all but one for few shots."""
+        return 1.0 if self.support_share is None else self.support_share
 
     def user_batches(self, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return all users in a random order, cut into batches.
@@ -103,6 +116,8 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
 
     def support_size(self, draw: float) -> int:
         """Return k for a number that is uniform in 0 to 1."""
+        if self.support_share is not None:
+            return self.k_max
         if self._k_min == 0 and draw < 0.1:
             return 0
         return min(self.k_max, int(math.exp(draw * math.log(self.k_max + 1))))
@@ -122,7 +137,9 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
             users: int64, `[n_episodes]`.
             output: an `EpisodeBatch`, and float32, `[n_episodes, n_items]`.
         """
-        support, seen = self._draws.draw(users, k, in_order=in_order, generator=generator)
+        support, seen = self._draws.draw(
+            users, k, in_order=in_order, generator=generator, share=self.share
+        )
         return self.sampler.sample(support, generator=generator, own_user=users), seen
 
     def _batches(self, epoch: int) -> Iterator[tuple[EpisodeBatch, Tensor]]:

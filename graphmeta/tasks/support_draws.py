@@ -46,7 +46,13 @@ class SupportDraws:
             )
 
     def draw(
-        self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
+        self,
+        users: Tensor,
+        k: int,
+        *,
+        in_order: bool,
+        generator: torch.Generator,
+        share: float = 1.0,
     ) -> tuple[Support, Tensor]:
         """Return up to k items of each user, leaving at least one, and all of the user's.
 
@@ -55,6 +61,7 @@ class SupportDraws:
             k: Support size.
             in_order: Take the first items in time, not random ones.
             generator: Draws the items.
+            share: No user shows more than this share of the own items, or one item.
 
         Shapes:
             output: a `Support` of shape `[n_users, k]`, and float32 `[n_users, n_items]`.
@@ -71,7 +78,7 @@ class SupportDraws:
             # A random order within each user: sort by a random key, then by user, stably.
             order = torch.rand(len(row), generator=generator).argsort()
             slot = slot[order[row[order].argsort(stable=True)]]
-        shown = position < torch.minimum(degree - 1, torch.tensor(k))[row]
+        shown = position < shown_of(degree, k, share)[row]
         at, slot = (row[shown], position[shown]), slot[shown]
 
         def filled(empty: float, values: Tensor) -> Tensor:
@@ -87,3 +94,13 @@ class SupportDraws:
             None if self._user_x is None else self._user_x[users],
         )
         return support, seen
+
+
+def shown_of(n_items: Tensor, k: int, share: float) -> Tensor:
+    """Return how many of their items users show: up to k, up to a share, and one is left.
+
+    Shapes:
+        n_items: int64, `[n_users]`.
+        output: int64, `[n_users]`.
+    """
+    return torch.minimum((share * n_items).long().clamp(min=1), n_items - 1).clamp(max=k)

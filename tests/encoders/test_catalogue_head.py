@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead
+from graphmeta.encoders.catalogue_head import PARTS
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -39,6 +40,38 @@ def test_scores_are_the_stated_mix(planted_graph: HeteroData) -> None:
     wanted = 1.0 * vote + 0.1 * product + 0.3 * prior + head.bias
     torch.testing.assert_close(head(z, episodes), wanted)
     torch.testing.assert_close(head.inner_scores(z, episodes), 0.1 * product + prior + head.bias)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_left_out_is_out_of_the_mix_and_stays_out(
+    planted_graph: HeteroData, part: str
+) -> None:
+    planted_graph["item"].x = (torch.rand(100, 5) > 0.5).float()
+    head = CatalogueHead(planted_graph, channels=CHANNELS, without=(part,))
+    episodes, z = episodes_of(planted_graph, [[3, 4], [5, -1]]), embeddings(2)
+    popularity = head.vote.popularity(episodes.own_user)
+    votes = {
+        name: vote(z, episodes, head.table.embedding, popularity)
+        for name, vote in (("vote", head.vote), ("content", head.content))
+        if vote is not None and name != part
+    }
+    wanted = sum(head.curve(episodes.support.size)[name] * vote for name, vote in votes.items())
+    if part != "product":
+        wanted = wanted + 0.1 * z @ head.table.output.T / CHANNELS**0.5
+    torch.testing.assert_close(head(z, episodes), wanted)  # The prior starts from nothing.
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
+    head(z, episodes)[:, 7].sum().backward()
+    optimizer.step()
+    assert not head.curve.values[part].any()
+    assert bool(head.bias.any()) == (part != "prior")
+    with torch.no_grad():
+        resting = head(z, episodes)
+    torch.testing.assert_close(resting, head(z, episodes).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_unknown_part_is_refused(planted_graph: HeteroData) -> None:
+    with pytest.raises(ConfigError, match="without='votes' is no part of the score; known: "):
+        CatalogueHead(planted_graph, channels=CHANNELS, without=("votes",))
 
 
 def test_without_support_and_features_popularity_alone_decides(planted_graph: HeteroData) -> None:

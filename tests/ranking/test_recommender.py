@@ -270,3 +270,19 @@ def test_an_encoder_that_does_not_fit_is_told_why() -> None:
         ColdStartRecommender(torch.nn.DataParallel(MAML(encoder)))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="learner is a str; wrap the encoder"):
         ColdStartRecommender("maml")  # type: ignore[arg-type]
+
+
+def test_without_the_prior_none_is_added_after_training(split: ColdSplit) -> None:
+    model = ColdStartRecommender(channels=4, epochs=1, without=("prior",))
+    model.fit(split.train, split.validation)
+    assert model.blend == {}
+    assert model._head is not None
+    assert not model._head.curve.values["prior"].any()
+
+
+def test_a_share_of_the_history_trains_another_model(split: ColdSplit) -> None:
+    losses = [
+        ColdStartRecommender(channels=4, epochs=1, support_share=share).fit(split.train).losses
+        for share in (None, 0.5)
+    ]
+    assert losses[0] != losses[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def graph() -> HeteroData:
     return from_frame(frame, rating="rating", time="time")
 
 
-def loader_of(graph: HeteroData, **options: int) -> EpisodeLoader:
+def loader_of(graph: HeteroData, **options: Any) -> EpisodeLoader:
     return EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(3, 2)), **options)
 
 
@@ -165,3 +166,23 @@ def test_bad_input(graph: HeteroData) -> None:
     del graph[RATES].time, graph[RATES].rating
     with pytest.raises(DataError, match="no training user has two items"):
         loader_of(graph)
+
+
+def test_an_auto_encoder_is_shown_a_share_of_every_history(graph: HeteroData) -> None:
+    loader = loader_of(graph, k_max=3, support_share=0.5)
+    shown = [
+        (int(size), int(whole))
+        for episodes, seen in loader
+        for size, whole in zip(episodes.support.size, seen.sum(1), strict=True)
+    ]
+    # Of two to six items half, at least one, at most three.
+    assert set(shown) == {(1, 2), (1, 3), (2, 4), (2, 5), (3, 6)}
+    assert not loader.is_timed  # Any items, not the first ones.
+    most = loader_of(graph, k_max=2, support_share=0.9)
+    assert {int(size) for episodes, _ in most for size in episodes.support.size} == {1, 2}
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
+def test_a_share_outside_its_range_is_refused(graph: HeteroData, share: float) -> None:
+    with pytest.raises(ConfigError, match=f"support_share={share} must be above 0 and below 1"):
+        loader_of(graph, support_share=share)

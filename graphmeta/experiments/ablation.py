@@ -1,0 +1,148 @@
+"""What is each part worth? The default recommender less one part at a time, on the same users.
+
+Run it with `python -m graphmeta.experiments.ablation`; `--help` lists the options.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from rich.console import Console
+from torch_geometric.data import HeteroData
+
+from graphmeta.data import ColdSplit, audit_split, named_sets, split_cold_users
+from graphmeta.data.named_sets import DEFAULT as DEFAULT_DATA
+from graphmeta.errors import GraphMetaError, OutOfMemoryError
+from graphmeta.experiments.ablated import DEFAULT, VARIANTS, ablated, has_part
+from graphmeta.experiments.ablation_report import ablation_report
+from graphmeta.experiments.command_line import parse_command_line
+from graphmeta.experiments.run_folder import RunFolder
+from graphmeta.experiments.sessions import open_folder, session_lines
+from graphmeta.experiments.settings import Count, NotNegative
+from graphmeta.experiments.trained_cells import fit_and_score, grid_settings, load_graphs
+
+PROGRAM = "python -m graphmeta.experiments.ablation"
+PURPOSE = "Compare the default recommender with itself less one part, on users never seen."
+# What a run that goes on may change: which cells are computed.
+GRID = ("data", "variants", "seeds", "data_root")
+
+
+class AblationSettings(BaseModel):
+    """Everything that decides the result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: tuple[str, ...] = Field((DEFAULT_DATA,), min_length=1, description="named data sets")
+    data_root: Path | None = Field(
+        None, description="folder of local data sets; else the variable GRAPHMETA_DATA_ROOT"
+    )
+    variants: tuple[str, ...] = Field(
+        tuple(VARIANTS), min_length=1, description="variants; the default one is always there"
+    )
+    seeds: tuple[NotNegative, ...] = Field((0, 1, 2), min_length=1, description="split seeds")
+    k: tuple[Count, ...] = Field((1, 3, 5, 10), min_length=1, description="support sizes")
+    epochs: Count = Field(20, description="most passes over the training users")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        sets = tuple(entry.name for entry in named_sets())
+        for name, known in (("data", sets), ("variants", tuple(VARIANTS))):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise ValueError(f"there is no {value!r}; known {name}: {', '.join(known)}")
+        return self
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is not finished, write the report and return the exit code, 2 for bad input."""
+    words, began = Console(stderr=True), list[Path]()
+    try:
+        line = parse_command_line(AblationSettings, argv, program=PROGRAM, purpose=PURPOSE)
+        settings = grid_settings(AblationSettings, line, grid=GRID)
+        graphs = load_graphs(settings.data, settings.data_root, k=settings.k)
+        folder = open_folder(line, settings, program=PROGRAM)
+        began.append(folder.path)
+        run(folder, settings, graphs, words)
+    except KeyboardInterrupt:
+        place = shlex.quote(str(began[0])) if began else "FOLDER"
+        words.print(f"interrupted; continue with: {PROGRAM} --resume {place}", markup=False)
+        return 130
+    except GraphMetaError as error:
+        words.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+def run(
+    folder: RunFolder,
+    settings: AblationSettings,
+    graphs: Mapping[str, HeteroData],
+    words: Console,
+) -> None:
+    """Compute the cells that are not there yet, then the report from all that are.
+
+    A variant that needs more memory than there is gets a cell that says so.
+
+    Raises:
+        GraphMetaError: A cell fails, or a file cannot be written.
+    """
+    for data, graph in graphs.items():
+        for seed in settings.seeds:
+            split = None
+            for name in dict.fromkeys((DEFAULT, *settings.variants)):
+                place = f"cells/{data}/{name}/seed-{seed}"
+                if folder.read_json(f"{place}.json") is not None:
+                    continue
+                if split is None:
+                    split = split_cold_users(graph, seed=seed)
+                    audit_split(split)
+                if not has_part(name, split.train):
+                    continue
+                words.print(f"{data}, seed {seed}: {name}", markup=False)
+                _compute(folder, place, split, settings, name)
+                write_report(folder)
+    write_report(folder)
+
+
+def _compute(
+    folder: RunFolder, place: str, split: ColdSplit, settings: AblationSettings, name: str
+) -> None:
+    model = ablated(name, split.train, seed=split.seed, epochs=settings.epochs)
+    try:
+        fit_and_score(folder, place, split, model, k=settings.k)
+    except OutOfMemoryError as error:
+        folder.write_json(f"{place}.json", {"refused": str(error)})
+
+
+def write_report(folder: RunFolder) -> None:
+    """Write `report.md` from all cells that are there, whichever command computed them.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    order = [[entry.name for entry in named_sets()], [*VARIANTS]]
+    frames, cells = [], []
+    for file in sorted(
+        folder.path.glob("cells/*/*/seed-*.json"),
+        key=lambda file: [
+            known.index(part) for known, part in zip(order, file.parts[-3:-1], strict=True)
+        ],
+    ):
+        labels: dict[str, Any] = {"data": file.parts[-3], "variant": file.parts[-2]}
+        labels["seed"] = int(file.stem.removeprefix("seed-"))
+        cell = folder.read_json(str(file.relative_to(folder.path)))
+        cells.append({**labels, **cell})
+        if "refused" not in cell:
+            frames.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**labels))
+    per_user = pd.concat(frames, ignore_index=True)
+    folder.write_text("report.md", ablation_report(per_user, cells, session_lines(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
