@@ -28,6 +28,7 @@ from graphmeta.encoders import CatalogueHead
 from graphmeta.experiments.manifest import environment
 from graphmeta.experiments.named_learners import build_learner
 from graphmeta.meta import MAML, Learner, query_loss
+from graphmeta.ranking.baselines import IALS
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -191,13 +192,18 @@ def higher_step(learner: Learner, head: CatalogueHead) -> Callable[[EpisodeBatch
 
 
 def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], object]]:
-    """Return the bare product with top ten, and sampling, adapting and ranking by learners."""
+    """Return the bare product with top ten, iALS's fold-in, and sampling, adapting and ranking."""
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(n_users, CHANNELS, generator=generator)
     items = bench.head.table.output.detach()
+    ials = IALS(num_factors=CHANNELS, sweeps=1).fit(bench.graph)
 
     def bare() -> list[Tensor]:
         return [(part @ items.T).topk(10).indices for part in z.split(BLOCK)]
+
+    def folded_in() -> list[Tensor]:
+        parts = [slice(start, min(start + BLOCK, n_users)) for start in range(0, n_users, BLOCK)]
+        return [ials.score(bench.support[rows]).topk(10).indices for rows in parts]
 
     def ranked(learner: Learner, sampler: EpisodeSampler) -> Callable[[], object]:
         @torch.no_grad()
@@ -217,6 +223,7 @@ def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], object]]
     names = ("ridge", "prototypes", "neural-process", "anil", "maml")
     return {
         "bare product": bare,
+        "iALS fold-in": folded_in,
         "unadapted, all voters": ranked(unadapted, everyone),
         "unadapted": ranked(unadapted, few),
         **{name: ranked(bench.learner(name).eval(), few) for name in names},

@@ -10,7 +10,7 @@ from torch import nn
 from graphmeta.encoders import CatalogueHead
 from graphmeta.errors import ConfigError
 from graphmeta.meta import RidgeHead
-from graphmeta.ranking.baselines.least_squares_factors import solve_factors
+from graphmeta.ranking.baselines.least_squares_factors import FactorSolver
 from graphmeta.tasks.episode import EpisodeBatch
 
 
@@ -43,8 +43,8 @@ def test_with_fixed_embeddings_it_is_the_fold_in_of_ials(encoder: nn.Module) -> 
     shown = torch.tensor([[1, 5, 7], [0, 2, 19]])
     matrix = sp.csr_matrix(torch.zeros(2, 20).scatter(1, shown, 1.0).numpy())
     alpha, regularization, k = 4.0, 3.0, 3
-    wanted = solve_factors(
-        matrix, items, alpha=alpha, regularization=torch.full((2,), regularization), prior=prior
+    wanted = FactorSolver(items).solve(
+        matrix, alpha=alpha, regularization=torch.full((2,), regularization), prior=prior
     )
     # The fold-in sums over the support and weighs it by 1 + alpha; here it weighs 1 in all.
     scale = (1 + alpha) * k

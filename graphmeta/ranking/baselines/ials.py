@@ -10,7 +10,7 @@ from torch import Tensor
 from graphmeta.data.cold_users import Support
 from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError
-from graphmeta.ranking.baselines.least_squares_factors import solve_factors
+from graphmeta.ranking.baselines.least_squares_factors import FactorSolver
 from graphmeta.ranking.baselines.matrix_scorer import MatrixScorer, check_at_least, check_positive
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import Axis, SearchSpace
@@ -102,9 +102,14 @@ class IALS(MatrixScorer):
         user_reg = self._regularization_of(matrix.user_count)
         item_reg = self._regularization_of(matrix.item_count)
         for _ in range(self.sweeps):
-            user = solve_factors(matrix.by_user, item, alpha=self.alpha, regularization=user_reg)
-            item = solve_factors(matrix.by_item, user, alpha=self.alpha, regularization=item_reg)
+            user = FactorSolver(item).solve(
+                matrix.by_user, alpha=self.alpha, regularization=user_reg
+            )
+            item = FactorSolver(user).solve(
+                matrix.by_item, alpha=self.alpha, regularization=item_reg
+            )
         self._item_factors = item
+        self._fold_in = FactorSolver(item)
         self._user_mean = user.mean(dim=0)
 
     def _regularization_of(self, count: Tensor) -> Tensor:
@@ -112,9 +117,8 @@ class IALS(MatrixScorer):
         return self.regularization * share.pow(self.frequency_exponent)
 
     def _score(self, matrix: TrainingMatrix, support: Support) -> Tensor:
-        user = solve_factors(
+        user = self._fold_in.solve(
             matrix.support_matrix(support),
-            self._item_factors,
             alpha=self.alpha,
             regularization=torch.full((len(support),), self.fold_in_regularization),
             prior=self._user_mean if self.fold_in_prior == "mean" else None,

@@ -13,45 +13,56 @@ from torch import Tensor
 BLOCK = 2**20
 
 
-def solve_factors(
-    rows: sp.csr_matrix,
-    factors: Tensor,
-    *,
-    alpha: float,
-    regularization: Tensor,
-    prior: Tensor | None = None,
-) -> Tensor:
-    """Return each row's factor p, which solves its regularised weighted least squares exactly.
-
-    With Q the factors of all columns and Q_r those of the row's nonzeros,
-
-        (Q^T Q + alpha Q_r^T Q_r + reg_r I) p = (1 + alpha) Q_r^T 1 + reg_r prior
+class FactorSolver:
+    """Solves for rows' factors, given the columns', as often as there are new rows.
 
     Rows are solved in blocks of similar length, padded with a factor of zero. In the basis of the
     eigenvectors of `Q^T Q` all but `Q_r^T Q_r` is diagonal, so that a row much shorter than d costs
     a system of its own length (Woodbury's identity) and not one of d.
 
+    Args:
+        factors: Those of the columns, Q.
+
     Shapes:
-        rows: `[n_rows, n_columns]`; its nonzeros count as ones.
         factors: float32, `[n_columns, d]`.
-        regularization: float32, `[n_rows]`, above 0.
-        prior: float32, `[d]`.
-        output: float32, `[n_rows, d]`.
     """
-    d = factors.size(1)
-    eigenvalue, basis = torch.linalg.eigh(factors.T.double() @ factors.double())
-    eigenvalue, basis = eigenvalue.clamp(min=0).float(), basis.float()
-    padded = torch.cat([factors @ basis, factors.new_zeros(1, d)])
-    out = factors.new_empty(rows.shape[0], d)
-    for row, column in _blocks(rows, d):
-        own = padded[column]
-        reg = regularization[row, None]
-        right = (1 + alpha) * own.sum(dim=1)
-        if prior is not None:
-            right = right + reg * (prior @ basis)
-        solve = _solve_short if own.size(1) < d else _solve_long
-        out[row] = solve(own, eigenvalue + reg, right, alpha)
-    return out @ basis.T
+
+    def __init__(self, factors: Tensor) -> None:
+        value, basis = torch.linalg.eigh(factors.T.double() @ factors.double())
+        self._eigenvalue, self._basis = value.clamp(min=0).float(), basis.float()
+        self._padded = torch.cat([factors @ self._basis, factors.new_zeros(1, factors.size(1))])
+
+    def solve(
+        self,
+        rows: sp.csr_matrix,
+        *,
+        alpha: float,
+        regularization: Tensor,
+        prior: Tensor | None = None,
+    ) -> Tensor:
+        """Return each row's factor p, which solves its regularised weighted least squares exactly.
+
+        With Q_r the factors of the row's nonzeros,
+
+            (Q^T Q + alpha Q_r^T Q_r + reg_r I) p = (1 + alpha) Q_r^T 1 + reg_r prior
+
+        Shapes:
+            rows: `[n_rows, n_columns]`; its nonzeros count as ones.
+            regularization: float32, `[n_rows]`, above 0.
+            prior: float32, `[d]`.
+            output: float32, `[n_rows, d]`.
+        """
+        d = len(self._eigenvalue)
+        out = self._padded.new_empty(rows.shape[0], d)
+        for row, column in _blocks(rows, d):
+            own = self._padded[column]
+            reg = regularization[row, None]
+            right = (1 + alpha) * own.sum(dim=1)
+            if prior is not None:
+                right = right + reg * (prior @ self._basis)
+            solve = _solve_short if own.size(1) < d else _solve_long
+            out[row] = solve(own, self._eigenvalue + reg, right, alpha)
+        return out @ self._basis.T
 
 
 def _solve_long(own: Tensor, diagonal: Tensor, right: Tensor, alpha: float) -> Tensor:

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 import graphmeta.ranking.baselines.least_squares_factors as module
-from graphmeta.ranking.baselines.least_squares_factors import solve_factors
+from graphmeta.ranking.baselines.least_squares_factors import FactorSolver
 
 
 @pytest.mark.parametrize("block", [60, 2**20])
@@ -22,9 +22,8 @@ def test_each_row_solves_its_own_system(
     factors = random.normal(size=(30, d)).astype(np.float32)
     reg = random.uniform(1, 5, 40).astype(np.float32)
     prior = random.normal(size=d).astype(np.float32) if has_prior else None
-    solved = solve_factors(
+    solved = FactorSolver(torch.from_numpy(factors)).solve(
         sp.csr_matrix(dense),
-        torch.from_numpy(factors),
         alpha=alpha,
         regularization=torch.from_numpy(reg),
         prior=None if prior is None else torch.from_numpy(prior),
