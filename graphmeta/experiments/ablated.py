@@ -34,11 +34,10 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "the encoder reads the support alone; neighbours vote",
     ),
     "no-vote": ({"without": ("vote",)}, "no neighbour votes; the encoder reads the subgraph"),
-    # In parts, one after the other, to keep the memory small. (All users of a support and all their
-    # items take hundreds of times as long as the sample.)
+    # (All users of a support and all their items take hundreds of times as long as the sample.)
     "wide-subgraph": (
-        {"num_neighbors": (16, 16), "n_shards": 4},
-        "16 users of each support item and 16 items of each user in place of 4 and 4",
+        {"num_neighbors": (8, 8)},
+        "8 users of each support item and 8 items of each user in place of 4 and 4",
     ),
     "sampled-vote": (
         {"num_voters": 32},

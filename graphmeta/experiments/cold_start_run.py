@@ -184,6 +184,7 @@ def _what_is_run(data: RunData) -> dict[str, object]:
     ]
     return {
         "seeds": list(data.settings.seeds or ()),
+        "split": data.settings.split,
         "data": {"name": data.settings.data_name, "sha256": data.fingerprint, **data.sizes},
         "splits": splits,
     }

@@ -70,8 +70,8 @@ def _origin(metrics: dict[str, Any], manifest: dict[str, Any]) -> str:
         "(the sum of the processes' peaks)",
         f"- Data: {data['users']} users, {data['items']} items, {data['interactions']} "
         "interactions",
-        f"- Splits: seeds {', '.join(map(str, metrics['seeds']))}; training/validation/test users "
-        f"{splits}",
+        f"- Splits ({manifest.get('split', 'cold-users')}): seeds "
+        f"{', '.join(map(str, metrics['seeds']))}; training/validation/test users {splits}",
         f"- Versions: torch {manifest['versions']['torch']}, torch-geometric "
         f"{manifest['versions']['torch-geometric']}, Python {manifest['python']}",
     ]

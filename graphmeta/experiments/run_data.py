@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import ColdSplit, audit_split, from_file, load_named, split_cold_users
+from graphmeta.data import (
+    ColdSplit,
+    audit_split,
+    from_file,
+    load_named,
+    split_cold_users,
+    split_global_time,
+)
 from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.named_sets import DEFAULT
 from graphmeta.data.split import history_size
@@ -15,6 +22,8 @@ from graphmeta.errors import ConfigError
 from graphmeta.experiments.settings import DEFAULT_K, ColdStartSettings
 
 MOST_SEEDS = 20
+# Splits in time train on the first 8, 7, ... 1 tenths of the interactions.
+MOST_PERIODS = 8
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,12 @@ def _splits(
     settings: ColdStartSettings, graph: HeteroData, notices: list[str]
 ) -> tuple[ColdSplit, ...]:
     by_rule = settings.seeds is None
-    candidates = range(1 if settings.quick else MOST_SEEDS) if by_rule else settings.seeds
+    most = MOST_SEEDS if settings.split == "cold-users" else MOST_PERIODS
+    candidates = range(1 if settings.quick else most) if by_rule else settings.seeds
     splits: list[ColdSplit] = []
     ranked = 0
     for seed in candidates or ():
-        split = split_cold_users(graph, seed=seed, k_max=settings.k_max)
-        audit_split(split)
+        split = _split(settings, graph, seed)
         splits.append(split)
         ranked += len(split.test)
         if by_rule and ranked >= settings.min_users:
@@ -119,6 +128,24 @@ def _splits(
             f"only {ranked} held-out users in {len(splits)} splits, fewer than {settings.min_users}"
         )
     return tuple(splits)
+
+
+def _split(settings: ColdStartSettings, graph: HeteroData, seed: int) -> ColdSplit:
+    """Return an audited split."""
+    if settings.split == "cold-users":
+        split = split_cold_users(graph, seed=seed, k_max=settings.k_max)
+        audit_split(split)
+        return split
+    if seed >= MOST_PERIODS:
+        raise ConfigError(
+            f"seed={seed} leaves nothing to train on: a split in time knows seeds 0 to "
+            f"{MOST_PERIODS - 1}; lower --seeds"
+        )
+    quantile = round(0.9 - 0.1 * seed, 10)
+    split = replace(split_global_time(graph, quantile=quantile, k_max=settings.k_max), seed=seed)
+    first = [users.support(1).time for users in (split.validation, split.test)]
+    audit_split(split, split_time=min(float(time.min()) for time in first if time is not None))
+    return split
 
 
 def _fingerprint(graph: HeteroData) -> str:

@@ -62,8 +62,15 @@ class ColdStartSettings(BaseModel):
     k_max: Count | None = Field(
         None, description="largest support of the split; by rule 10, or 5 on sparse data"
     )
+    split: Literal["cold-users", "global-time"] = Field(
+        "cold-users",
+        description="held-out users by hash, or those who arrive after the training period",
+    )
     seeds: tuple[NotNegative, ...] | None = Field(
-        None, min_length=1, description="split seeds; by default 0, 1, ... up to --min-users"
+        None,
+        min_length=1,
+        description="split seeds; by default 0, 1, ... up to --min-users. In time, seed S trains "
+        "on the first 8 - S tenths of the interactions",
     )
     min_users: Count = Field(300, description="held-out users to pool where no seeds are given")
     methods: tuple[str, ...] | None = Field(

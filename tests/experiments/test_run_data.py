@@ -63,3 +63,28 @@ def test_fingerprint_tells_data_apart(tmp_path: Path) -> None:
     assert load(tmp_path, frame, seeds=(1,)).fingerprint == one
     changed = frame.assign(time=frame["time"] + (frame.index == 7))
     assert load(tmp_path, changed, seeds=(0,)).fingerprint != one
+
+
+def test_splits_in_time_train_on_shorter_and_shorter_pasts(tmp_path: Path) -> None:
+    frame = planted_interactions(400, 60)
+    # Users arrive one after the other.
+    arrival = frame["user"].str[1:].astype(int)
+    frame = frame.assign(time=100.0 * arrival + frame.groupby("user").cumcount())
+    data = load(tmp_path, frame, split="global-time", seeds=(0, 2))
+    assert [split.seed for split in data.splits] == [0, 2]
+    for split, past in zip(data.splits, (0.8, 0.6), strict=True):
+        trained = split.train["user", "rates", "item"]
+        assert trained.edge_index.size(1) == pytest.approx(past * len(frame), rel=0.01)
+        times = split.test.support(1).time
+        assert times is not None
+        assert float(times.min()) > float(trained.time.max())
+    assert len(load(tmp_path, frame, split="global-time", min_users=10**6).splits) == 8
+    with pytest.raises(ConfigError, match="seed=8 leaves nothing to train on"):
+        load(tmp_path, frame, split="global-time", seeds=(8,))
+
+
+def test_a_split_in_time_needs_times(tmp_path: Path) -> None:
+    file = tmp_path / "data.parquet"
+    planted_interactions(100, 60).drop(columns="time").to_parquet(file)
+    with pytest.raises(DataError, match="the graph has no edge times"):
+        load_run_data(ColdStartSettings(interactions=file, split="global-time"))
