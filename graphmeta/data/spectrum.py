@@ -46,6 +46,19 @@ def right_singular(matrix: sp.csr_matrix, rank: int | None) -> tuple[Tensor, Ten
     return value, vector
 
 
+def first_right_singular(matrix: sp.csr_matrix) -> Tensor:
+    """Return the first right singular vector of a nonnegative matrix, whose entries have one sign.
+
+    (Perron-Frobenius.) Of users by items it is the items' popularity among active users: the best
+    rank-1 model of the data (Cremonesi et al., RecSys 2010).
+
+    Shapes:
+        matrix: `[n_rows, n_columns]`.
+        output: float32, `[n_columns]`, nonnegative.
+    """
+    return right_singular(matrix, 1)[1][:, 0].abs()
+
+
 def _digest(matrix: sp.csr_matrix) -> bytes:
     digest = hashlib.sha256(str((matrix.shape, matrix.dtype)).encode())
     for part in (matrix.indptr, matrix.indices, matrix.data):

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers
-from graphmeta.data.spectrum import right_singular
+from graphmeta.data.scipy_matrix import to_scipy
+from graphmeta.data.spectrum import first_right_singular
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.query_hits import query_hits
 from graphmeta.ranking.scorer import Scorer
-from graphmeta.tasks.episode import RATES
 
 # Relative to a vote, whose logarithm has a weight near 1. The largest leaves little of it.
 WEIGHTS = (0.15, 0.3, 0.6, 1.2, 2.4)
@@ -108,14 +107,11 @@ def surest(figures: Mapping[Blend, Tensor], none: Blend) -> Blend:
 
 
 def _priors(train: HeteroData) -> dict[str, Tensor]:
-    user, item = train[RATES].edge_index.cpu().numpy()
-    shape = (int(train["user"].num_nodes), int(train["item"].num_nodes))
-    matrix = sp.csr_matrix((np.ones(len(user), dtype=np.float32), (user, item)), shape=shape)
-    count = torch.from_numpy(np.bincount(item, minlength=shape[1])).float() + 1
+    matrix = to_scipy(train)
+    count = torch.from_numpy(np.diff(matrix.tocsc().indptr)).float() + 1
     popularity = count / count.sum()
     if not matrix.nnz:
         return {"popularity": popularity}
-    # Perron-Frobenius: the first vector of a nonnegative matrix has no mixed signs.
-    active = right_singular(matrix, 1)[1][:, 0].abs()
+    active = first_right_singular(matrix)
     active = (1 - SMOOTHING) * active / active.sum() + SMOOTHING * popularity
     return {"popularity": popularity, "active": active}

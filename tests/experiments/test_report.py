@@ -85,7 +85,9 @@ def test_who_made_it() -> None:
     assert "- Commit: abc123" in lines
     assert "- Date: 2026-01-02T03:04:05+00:00" in lines
     assert "- Machine: some cpu, 2 cores, 24.0 GiB, GPU: none" in lines
-    assert "- Splits (cold-users): seeds 0, 1; training/validation/test users 20/6/4, 20/6/4" in lines
+    assert (
+        "- Splits (cold-users): seeds 0, 1; training/validation/test users 20/6/4, 20/6/4" in lines
+    )
     assert report(quick=True)[0].startswith("# SMOKE RUN")
 
 

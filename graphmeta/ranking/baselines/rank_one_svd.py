@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphmeta.data.cold_users import Support
-from graphmeta.data.spectrum import right_singular
+from graphmeta.data.spectrum import first_right_singular
 from graphmeta.ranking.baselines.matrix_scorer import MatrixScorer
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import SearchSpace
@@ -24,8 +24,7 @@ class RankOneSVD(MatrixScorer):
         return SearchSpace(cls)
 
     def _fit(self, matrix: TrainingMatrix) -> None:
-        # Perron-Frobenius: the first vector of a nonnegative matrix has no mixed signs.
-        self._first = right_singular(matrix.by_user, 1)[1][:, 0].abs()
+        self._first = first_right_singular(matrix.by_user)
 
     def _score(self, matrix: TrainingMatrix, support: Support) -> Tensor:
         return self._first.repeat(len(support), 1)
