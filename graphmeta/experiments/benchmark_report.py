@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 
 from graphmeta.experiments.benchmark_figures import draw_gains, draw_helped, draw_shot_curves
+from graphmeta.experiments.benchmark_runs import OURS, PER_USER, TWIN, DataSetRun, runs_of
 from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.contrasts import SHOWN, best_of
 from graphmeta.experiments.figure import has_matplotlib
@@ -17,108 +16,55 @@ from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.methods import METHODS
 from graphmeta.experiments.result_table import short
 from graphmeta.experiments.run_folder import RunFolder
-from graphmeta.experiments.sessions import session_lines
 from graphmeta.ranking.significance import compare_paired, holm
 
-OURS = "graphmeta"
 RECALL = "recall@20"
 BASELINES = [method.name for method in METHODS if method.is_baseline]
 FIGURES = {"gains.png": draw_gains, "shot_curves.png": draw_shot_curves, "helped.png": draw_helped}
 
 
-@dataclass(frozen=True)
-class DataSetRun:
-    """The finished run of one data set.
-
-    Args:
-        name: The data set.
-        per_user: Columns seed, method, user, k and the metrics; `OURS` among the methods where
-            the run has the adapted and the unadapted encoder.
-        metrics: The run's `metrics.json`.
-        cells: Who computed what: seed, method, seconds (tuning, training and scoring) and commit.
-    """
-
-    name: str
-    per_user: pd.DataFrame
-    metrics: dict[str, Any]
-    cells: list[dict[str, Any]]
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Mean seconds of a split, by method."""
-        took: dict[str, list[float]] = {}
-        for cell in self.cells:
-            took.setdefault(cell["method"], []).append(cell["seconds"])
-        return {name: round(sum(values) / len(values), 1) for name, values in took.items()}
-
-    @property
-    def commits(self) -> dict[str, list[str]]:
-        """The methods that each commit computed."""
-        made: dict[str, list[str]] = {}
-        for cell in self.cells:
-            methods = made.setdefault(cell["commit"] or "not in a checkout", [])
-            methods += [] if cell["method"] in methods else [cell["method"]]
-        return made
-
-
 def write_benchmark(folder: RunFolder) -> None:
-    """Write the outcome of every data set that has finished.
+    """Write the outcome of every data set of a benchmark's folder that has finished.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    runs = [run for path in sorted(folder.path.iterdir()) if (run := _finished(path)) is not None]
-    if not runs:
-        return
+    runs, sessions = runs_of(folder.path)
+    if runs:
+        write_report(folder, runs, sessions)
+
+
+def write_report(folder: RunFolder, runs: Sequence[DataSetRun], sessions: str) -> None:
+    """Write report, twin, per-user values and figures.
+
+    Args:
+        folder: Where they go.
+        runs: In the order of the report.
+        sessions: Who computed the cells, as a Markdown list.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    # The report is made from what is kept, so that it can be made again.
+    runs = [replace(run, per_user=_small(run.per_user)) for run in runs]
     gains = gain_table(runs)
     per_user = [run.per_user.assign(data=run.name) for run in runs]
-    folder.write_frame("per_user.parquet", _small(pd.concat(per_user, ignore_index=True)))
+    folder.write_frame(PER_USER, pd.concat(per_user, ignore_index=True))
     twin = {
+        "sessions": sessions,
+        "runs": {run.name: {"n_users": run.n_users, "is_smoke": run.is_smoke} for run in runs},
         "gains": plain_rows(gains),
         "means": plain_rows(_means(runs)),
-        "seconds": {run.name: run.seconds for run in runs},
-        "commits": {run.name: run.commits for run in runs},
-        "tuning": {run.name: run.metrics["tuning"] for run in runs},
-        "notes": {run.name: run.metrics["notes"] for run in runs},
+        "seconds": {run.name: run.seconds or {} for run in runs},
+        "commits": {run.name: run.commits or {} for run in runs},
+        "tuning": {run.name: list(run.tuning) for run in runs},
+        "notes": {run.name: list(run.notes) for run in runs},
     }
-    folder.write_json("benchmark.json", twin)
+    folder.write_json(TWIN, twin)
     figures = list(FIGURES) if has_matplotlib() and len(gains) else []
     for name in figures:
         folder.write(name, lambda path, draw=FIGURES[name]: draw(path, gains))  # type: ignore[misc]
-    folder.write_text("report.md", _report(runs, gains, session_lines(folder), figures))
-
-
-def _finished(path: Path) -> DataSetRun | None:
-    """Return a data set's run, None where there is none or it has not finished."""
-    folder = RunFolder(path)
-    metrics, manifest = folder.read_json("metrics.json"), folder.read_json("manifest.json")
-    if metrics is None or manifest is None or manifest["status"] != "finished":
-        return None
-    per_user = pd.read_parquet(path / "per_user.parquet")
-    per_user = with_ours(per_user, metrics["tuning"])
-    return DataSetRun(path.name, per_user, metrics, manifest["cells"])
-
-
-def with_ours(per_user: pd.DataFrame, tuning: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the metrics with those of `OURS`: adapted where the gate of that split and k says so.
-
-    That is what `ColdStartRecommender` serves. The gate is chosen on validation users.
-
-    Args:
-        per_user: Columns seed, method, user, k and the metrics.
-        tuning: What validation users chose; the gate among it.
-    """
-    if not {"adapted", "unadapted"} <= set(per_user["method"]):
-        return per_user
-    gate = {
-        (row["seed"], row["k"]): bool(row["is_worth_adapting"])
-        for row in tuning
-        if row["method"] == "adapted"
-    }
-    is_adapted = [gate.get(key, False) for key in zip(per_user["seed"], per_user["k"], strict=True)]
-    served = pd.Series(is_adapted, index=per_user.index).map({True: "adapted", False: "unadapted"})
-    ours = per_user[per_user["method"] == served].assign(method=OURS)
-    return pd.concat([per_user, ours], ignore_index=True)
+    folder.write_text("report.md", _report(runs, gains, sessions, figures))
 
 
 def gain_table(runs: Sequence[DataSetRun]) -> pd.DataFrame:
@@ -181,16 +127,16 @@ def _means(runs: Sequence[DataSetRun]) -> pd.DataFrame:
 
 
 def _small(per_user: pd.DataFrame) -> pd.DataFrame:
-    """Return the two metrics of the tables in single precision; users as their numbers."""
+    """Return the two metrics of the tables in single precision; users as numbers, as ids sort."""
     kinds = {SHOWN: "float32", RECALL: "float32", "k": "int8", "seed": "int16"}
-    out = per_user[["data", "seed", "method", "user", "k", SHOWN, RECALL]].astype(kinds)
-    return out.assign(user=out.groupby("data")["user"].transform(lambda u: pd.factorize(u)[0]))
+    out = per_user[["seed", "method", "user", "k", SHOWN, RECALL]].astype(kinds)
+    return out.assign(user=pd.factorize(out["user"], sort=True)[0])
 
 
 def _report(
     runs: Sequence[DataSetRun], gains: pd.DataFrame, sessions: str, figures: Sequence[str]
 ) -> str:
-    is_smoke = any(run.metrics["quick"] for run in runs)
+    is_smoke = any(run.is_smoke for run in runs)
     parts = [
         ("# SMOKE RUN, not a result: " if is_smoke else "# ") + "Benchmark of few-shot ranking",
         sessions,
@@ -212,9 +158,10 @@ def _report(
             _adapting(gains),
         ]
     for run in runs:
-        parts += [f"## {run.name}, {run.metrics['n_users']} test users", _methods(run)]
-        notes = [f"commit {made}: {', '.join(names)}" for made, names in run.commits.items()]
-        parts += ["\n".join(f"- {note}" for note in [*notes, *run.metrics["notes"]])]
+        parts += [f"## {run.name}, {run.n_users} test users", _methods(run)]
+        made = (run.commits or {}).items()
+        notes = [f"commit {commit}: {', '.join(names)}" for commit, names in made]
+        parts += ["\n".join(f"- {note}" for note in [*notes, *run.notes])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -282,6 +229,6 @@ def _methods(run: DataSetRun) -> str:
         cells = [
             f"**{short(v, 4)}**" if v == means[k].max() else short(v, 4) for k, v in row.items()
         ]
-        took = run.seconds.get(str(method))
+        took = (run.seconds or {}).get(str(method))
         rows.append([str(method), *cells, "" if took is None else f"{took:.0f}"])
     return markdown_table(["NDCG@10", *(f"k = {k}" for k in means.columns), "s"], rows)

@@ -11,7 +11,9 @@ import pytest
 
 from graphmeta.data import planted_interactions
 from graphmeta.experiments.benchmark import main
-from graphmeta.experiments.benchmark_report import DataSetRun, gain_table, with_ours
+from graphmeta.experiments.benchmark_merge import main as merge_main
+from graphmeta.experiments.benchmark_report import gain_table
+from graphmeta.experiments.benchmark_runs import DataSetRun, with_ours
 
 SMALL = ["--seeds", "0", "--quick", "--workers", "1"]
 FEW = ["popularity", "item-knn", "unadapted", "adapted"]
@@ -153,7 +155,7 @@ def test_gains_are_against_the_best_baseline_and_paired() -> None:
         "adapted": [0.6, 0.4] * (n // 2),
     }
     gate = [{"method": "adapted", "seed": 0, "k": 3, "is_worth_adapting": True}]
-    run = DataSetRun("planted", with_ours(per_user_of(figures), gate), {}, [])
+    run = DataSetRun("planted", with_ours(per_user_of(figures), gate))
     (row,) = gain_table([run]).to_dict(orient="records")
     assert (row["data"], row["k"], row["baseline"]) == ("planted", 3, "ease")
     assert row["best"] == pytest.approx(0.4)
@@ -164,4 +166,64 @@ def test_gains_are_against_the_best_baseline_and_paired() -> None:
     assert row["helped"] == 1.0
     assert row["harmed"] == 0.0
     assert row["adapted_gain"] == pytest.approx(0.15)
-    assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}), {}, [])]).empty
+    assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}))]).empty
+
+
+def left_by(finished: Path, out: Path) -> Path:
+    """Copy what a run leaves, without its cells."""
+    out.mkdir()
+    for name in ("benchmark.json", "per_user.parquet", "rows.jsonl"):
+        (out / name).write_bytes((finished / name).read_bytes())
+    return out
+
+
+def test_the_report_of_what_a_run_left_is_the_runs_own(finished: Path, tmp_path: Path) -> None:
+    left = left_by(finished, tmp_path / "left")
+    assert merge_main([str(left), "--out", str(tmp_path / "both")]) == 0
+    both = tmp_path / "both"
+    assert (both / "report.md").read_text() == (finished / "report.md").read_text()
+    assert sorted(map(str, rows_of(both))) == sorted(map(str, rows_of(finished)))
+    frames = [pd.read_parquet(path / "per_user.parquet") for path in (both, finished)]
+    pd.testing.assert_frame_equal(frames[0][list(frames[1])], frames[1])
+
+
+def test_of_two_runs_of_a_data_set_the_later_one_counts(finished: Path, tmp_path: Path) -> None:
+    left = left_by(finished, tmp_path / "left")
+    twin = json.loads((left / "benchmark.json").read_text())
+    for part in ("runs", "tuning", "notes", "seconds", "commits"):
+        twin[part] = {"yelp-herec": twin[part]["filmtrust"]}
+    twin["sessions"] = "- another session"
+    (left / "benchmark.json").write_text(json.dumps(twin))
+    frame = pd.read_parquet(left / "per_user.parquet")
+    frame = frame[frame["data"] == "filmtrust"].assign(data="yelp-herec")
+    frame.to_parquet(left / "per_user.parquet")
+    rows = (left / "rows.jsonl").read_text()
+    (left / "rows.jsonl").write_text(rows.replace("filmtrust", "yelp-herec"))
+    both = tmp_path / "both"
+    assert merge_main([str(left), str(finished), str(finished), "--out", str(both)]) == 0
+    report = (both / "report.md").read_text()
+    assert report.index("## filmtrust, ") < report.index("## yelp-herec, ")
+    assert "- another session\n- `python" in report
+    of_film = [row for row in rows_of(finished) if row["data"] == "filmtrust"]
+    assert [row for row in rows_of(both) if row["data"] == "filmtrust"] == of_film
+    assert len([row for row in rows_of(both) if row["data"] == "yelp-herec"]) == len(of_film)
+
+
+@pytest.mark.parametrize(
+    ("twin", "message"),
+    [(None, "holds no benchmark"), ("{}", "are not what a benchmark leaves"), ("{", "are not")],
+)
+def test_a_folder_without_a_benchmark_is_told(
+    twin: str | None,
+    message: str,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left = left_by(finished, tmp_path / "left")
+    (left / "benchmark.json").unlink()
+    if twin is not None:
+        (left / "benchmark.json").write_text(twin)
+    assert merge_main([str(left), "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
