@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -21,6 +22,8 @@ from graphmeta.encoders.vote import Vote
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import EpisodeBatch
 
+# A catalogue above this size is sampled in the inner loop, by as many items.
+SAMPLED_ABOVE, N_DRAWN = 50_000, 4096
 PARTS = ("vote", "content", "product", "prior")
 
 
@@ -66,11 +69,17 @@ class CatalogueHead(nn.Module):
             if name in self.curve.values:
                 self.curve.hold(name, 0.0)
         self.bias.requires_grad_("prior" not in without)
+        drawn = _drawn_by_popularity(self.vote.item_degree, seed)
+        self.register_buffer("drawn", None if drawn is None else drawn[0], persistent=False)
+        self.register_buffer("log_expected", None if drawn is None else drawn[1], persistent=False)
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
         self.features = (
             FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
         )
+
+    drawn: Tensor | None
+    log_expected: Tensor | None
 
     def x_dict(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
         """Return the encoder's inputs; see `ItemTable.forward`."""
@@ -87,6 +96,28 @@ class CatalogueHead(nn.Module):
         """
         prior = self.vote.popularity(episodes.own_user).log()
         return self._product(z, episodes) + prior + self.bias
+
+    def inner_log_share(
+        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch, item: Int[Tensor, "n m"]
+    ) -> Float[Tensor, "n m"]:
+        """Return the log-softmax of `inner_scores` at some items of each episode.
+
+        Beyond 50,000 items the sum over the catalogue is estimated from 4,096 items drawn once, by
+        popularity, each weighed by the inverse of how often it was to be expected (importance
+        sampling; Bengio and Senécal, 2008). The item itself counts exactly.
+        """
+        if self.drawn is None or self.log_expected is None:
+            return self.inner_scores(z, episodes).log_softmax(1).gather(1, item)
+        own, drawn = episodes.own_user, self.drawn.unsqueeze(0)
+        output = nn.functional.embedding(item, self.table.output)
+        product = (output @ z.unsqueeze(2)).squeeze(2)
+        scale = self.curve(episodes.support.size)["product"] * self.table.channels**-0.5
+        scores = scale * product + self.vote.popularity_at(own, item).log() + self.bias[item]
+        others = scale * (z @ nn.functional.embedding(self.drawn, self.table.output).T)
+        others = others + self.vote.popularity_at(own, drawn).log() + self.bias[self.drawn]
+        is_same = drawn.unsqueeze(1) == item.unsqueeze(2)
+        rest = (others - self.log_expected).unsqueeze(1).masked_fill(is_same, -math.inf)
+        return scores - torch.logaddexp(scores, rest.logsumexp(2))
 
     def forward(
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
@@ -145,3 +176,18 @@ class CatalogueHead(nn.Module):
             {"params": [*others, self.bias], "lr": lr},
             {"params": curves, "lr": 10 * lr},
         ]
+
+
+def _drawn_by_popularity(degree: Tensor, seed: int) -> tuple[Tensor, Tensor] | None:
+    """Return items of a large catalogue, and the logarithm of how often each was expected.
+
+    Shapes:
+        degree: float32, `[n_items]`.
+        output: int64 and float32, `[n_drawn]`.
+    """
+    if len(degree) <= SAMPLED_ABOVE:
+        return None
+    share = (degree + 1) / (degree + 1).sum()
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(share, N_DRAWN, replacement=True, generator=generator)
+    return drawn, (N_DRAWN * share[drawn]).log()

@@ -43,3 +43,16 @@ class NeighborVote(Vote):
         else:
             count = self.item_degree + 1 - self.interactions.rows(own_user)
         return count / count.sum(1, keepdim=True)
+
+    def popularity_at(
+        self, own_user: Int[Tensor, " n"], item: Int[Tensor, "#n m"]
+    ) -> Float[Tensor, "#n m"]:
+        """Return `popularity` at some items of each episode, without a row of the catalogue."""
+        count = self.item_degree[item] + 1
+        total = self.item_degree.sum() + len(self.item_degree)
+        own = own_user.unsqueeze(1)
+        is_known, row = own >= 0, own.clamp(min=0)
+        if not bool(is_known.any()):
+            return count / total
+        is_own = self.interactions.has(row, item) & is_known
+        return (count - is_own.float()) / (total - self.voter_degree[row] * is_known)

@@ -27,7 +27,7 @@ class MAML(Learner):
     `theta_u <- theta_u - alpha * grad L_u(theta_u)`, `inner_steps` times from the shared
     weights. `L_u` is the leave-one-out loss: the softmax cross-entropy, over the whole
     catalogue, of each support item predicted from the user's *other* support items, mean
-    over edges, with `CatalogueHead.inner_scores`. (The encoder has seen its support: the
+    over edges, with `CatalogueHead.inner_log_share`. (The encoder has seen its support: the
     plain support loss is near zero and adapting on it teaches little.) The step sizes
     `alpha`, one per adapted parameter and step, are learnt. A user with fewer than two edges
     keeps the shared weights, as every user does with `inner_steps=0`.
@@ -178,9 +178,8 @@ class MAML(Learner):
     ) -> Tensor:
         """Return each user's loss on the items that the encoder sees; `[n_episodes]`."""
         z = self.encode(episodes, fast, head.x_dict(episodes))
-        log_share = head.inner_scores(z, episodes).log_softmax(1)
         support = episodes.support
-        each = log_share.gather(1, support.item_index.clamp(min=0)) * support.mask
+        each = head.inner_log_share(z, episodes, support.item_index.clamp(min=0)) * support.mask
         return -each.sum(1) / support.size.clamp(min=1)
 
     def _leave_one_out_loss(
@@ -191,9 +190,8 @@ class MAML(Learner):
         v = len(held_out.views) // n
         repeated = {name: w.repeat_interleave(v, 0) for name, w in fast.items()}
         z = self.encode(held_out.views, repeated, head.x_dict(held_out.views))
-        scores = head.inner_scores(z, held_out.views)
-        loss = nn.functional.cross_entropy(scores, held_out.target, reduction="none")
-        return (loss * held_out.weight).view(n, v).sum(1)
+        log_share = head.inner_log_share(z, held_out.views, held_out.target.unsqueeze(1))
+        return (-log_share.squeeze(1) * held_out.weight).view(n, v).sum(1)
 
     def step_sizes(self, step: int) -> Sequence[Tensor]:
         """Return the step sizes of one step: a number for each adapted parameter."""

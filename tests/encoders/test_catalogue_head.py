@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+import graphmeta.encoders.catalogue_head as module
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead
 from graphmeta.encoders.catalogue_head import PARTS
@@ -40,6 +43,37 @@ def test_scores_are_the_stated_mix(planted_graph: HeteroData) -> None:
     wanted = 1.0 * vote + 0.1 * product + 0.3 * prior + head.bias
     torch.testing.assert_close(head(z, episodes), wanted)
     torch.testing.assert_close(head.inner_scores(z, episodes), 0.1 * product + prior + head.bias)
+
+
+def test_a_large_catalogue_is_sampled_in_the_inner_loop(
+    planted_graph: HeteroData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes = episodes_of(planted_graph, [[3, 4], [5, -1], [6, 7]])
+    episodes = replace(episodes, own_user=torch.tensor([-1, 2, 9]))
+    item, z = torch.tensor([[1, 2], [30, 99], [8, 3]]), embeddings(3)
+
+    def shares() -> tuple[Tensor, Tensor]:
+        head = CatalogueHead(planted_graph, channels=CHANNELS)
+        with torch.no_grad():
+            head.bias.copy_(0.3 * torch.randn(100, generator=torch.Generator().manual_seed(2)))
+        own = z.clone().requires_grad_()
+        share = head.inner_log_share(own, episodes, item)
+        (gradient,) = torch.autograd.grad(share.sum(), own)
+        if head.drawn is None:
+            exact = head.inner_scores(z, episodes).log_softmax(1).gather(1, item)
+            torch.testing.assert_close(share, exact)
+        return share.detach(), gradient
+
+    exact, gradient = shares()
+    monkeypatch.setattr(module, "SAMPLED_ABOVE", 99)
+    monkeypatch.setattr(module, "N_DRAWN", 200_000)
+    many, its_gradient = shares()
+    torch.testing.assert_close(many, exact, atol=5e-3, rtol=0)
+    torch.testing.assert_close(its_gradient, gradient, atol=5e-3, rtol=0)
+    monkeypatch.setattr(module, "N_DRAWN", 20)
+    few, _ = shares()
+    assert bool((few < 0).all())  # The item itself counts, so that its share is below 1.
+    torch.testing.assert_close(few, exact, atol=1.0, rtol=0)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -126,3 +126,16 @@ def test_the_gradient_is_that_of_all_voters() -> None:
     assert sum(bool((g != 0).any()) for g in gradients[0]) == 6  # All items are equally rare.
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("own", [[-1, -1, -1], [-1, 0, 3]])
+def test_popularity_at_some_items_is_that_of_the_row(
+    planted_graph: HeteroData, own: list[int]
+) -> None:
+    vote, own_user = NeighborVote(planted_graph), torch.tensor(own)
+    item = torch.randint(100, (3, 40), generator=torch.Generator().manual_seed(0))
+    wanted = vote.popularity(own_user).expand(3, -1).gather(1, item)
+    torch.testing.assert_close(vote.popularity_at(own_user, item), wanted)
+    shared = vote.popularity_at(own_user, item[:1]).expand(3, -1)
+    rows = vote.popularity(own_user).expand(3, -1)[:, item[0]]
+    torch.testing.assert_close(shared, rows)
