@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -32,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         "folders",
         nargs="+",
         type=Path,
-        help="folders of benchmarks, or of what they left; where two have a data set, the later "
-        "one's counts",
+        help="folders of benchmarks, or of what they left; where two have a split of a data set, "
+        "the later one's counts",
     )
     parser.add_argument("--out", required=True, type=Path, help="a new folder for the report")
     line = parser.parse_args(argv)
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def merge(folders: list[Path], out: Path) -> None:
-    """Write the report of all data sets, the later folder's where two have one.
+    """Write the report of all splits of all data sets, the later folder's where two have one.
 
     Raises:
         DataNotFoundError: A folder holds no benchmark.
@@ -57,20 +56,18 @@ def merge(folders: list[Path], out: Path) -> None:
         OutputError: A file cannot be written.
     """
     runs: dict[str, DataSetRun] = {}
-    rows: dict[str, list[dict[str, Any]]] = {}
     sessions = []
     for path in folders:
         found, about = runs_of(path)
         sessions.append(about)
-        held = [json.loads(row) for row in (path / ROWS).read_text(encoding="utf-8").splitlines()]
         for run in found:
-            runs[run.name] = run
-            rows[run.name] = [row for row in held if row["data"] == run.name]
-    order = sorted(runs)
+            held = runs.get(run.name)
+            runs[run.name] = run if held is None else run.with_earlier(held)
+    order = [runs[name] for name in sorted(runs)]
     folder = RunFolder(out)
-    write_report(folder, [runs[name] for name in order], "\n".join(sessions))
-    lines = [json.dumps(row) for name in order for row in rows[name]]
+    lines = [json.dumps(row) for run in order for row in run.rows]
     folder.write_text(ROWS, "\n".join(lines) + "\n")
+    write_report(folder, order, "\n".join(sessions))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
 from graphmeta.experiments.benchmark_figures import draw_gains, draw_helped, draw_shot_curves
-from graphmeta.experiments.benchmark_runs import OURS, PER_USER, TWIN, DataSetRun, runs_of
+from graphmeta.experiments.benchmark_runs import (
+    OURS,
+    PER_USER,
+    RECALL,
+    TWIN,
+    DataSetRun,
+    runs_of,
+)
 from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.contrasts import SHOWN, best_of
 from graphmeta.experiments.figure import has_matplotlib
@@ -18,7 +24,6 @@ from graphmeta.experiments.result_table import short
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.ranking.significance import compare_paired, holm
 
-RECALL = "recall@20"
 BASELINES = [method.name for method in METHODS if method.is_baseline]
 FIGURES = {"gains.png": draw_gains, "shot_curves.png": draw_shot_curves, "helped.png": draw_helped}
 
@@ -45,18 +50,16 @@ def write_report(folder: RunFolder, runs: Sequence[DataSetRun], sessions: str) -
     Raises:
         OutputError: A file cannot be written.
     """
-    # The report is made from what is kept, so that it can be made again.
-    runs = [replace(run, per_user=_small(run.per_user)) for run in runs]
     gains = gain_table(runs)
     per_user = [run.per_user.assign(data=run.name) for run in runs]
     folder.write_frame(PER_USER, pd.concat(per_user, ignore_index=True))
     twin = {
         "sessions": sessions,
-        "runs": {run.name: {"n_users": run.n_users, "is_smoke": run.is_smoke} for run in runs},
+        "is_smoke": any(run.is_smoke for run in runs),
         "gains": plain_rows(gains),
         "means": plain_rows(_means(runs)),
-        "seconds": {run.name: run.seconds or {} for run in runs},
-        "commits": {run.name: run.commits or {} for run in runs},
+        "seconds": {run.name: run.seconds for run in runs},
+        "commits": {run.name: run.commits for run in runs},
         "tuning": {run.name: list(run.tuning) for run in runs},
         "notes": {run.name: list(run.notes) for run in runs},
     }
@@ -126,13 +129,6 @@ def _means(runs: Sequence[DataSetRun]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _small(per_user: pd.DataFrame) -> pd.DataFrame:
-    """Return the two metrics of the tables in single precision; users as numbers, as ids sort."""
-    kinds = {SHOWN: "float32", RECALL: "float32", "k": "int8", "seed": "int16"}
-    out = per_user[["seed", "method", "user", "k", SHOWN, RECALL]].astype(kinds)
-    return out.assign(user=pd.factorize(out["user"], sort=True)[0])
-
-
 def _report(
     runs: Sequence[DataSetRun], gains: pd.DataFrame, sessions: str, figures: Sequence[str]
 ) -> str:
@@ -158,9 +154,9 @@ def _report(
             _adapting(gains),
         ]
     for run in runs:
-        parts += [f"## {run.name}, {run.n_users} test users", _methods(run)]
-        made = (run.commits or {}).items()
-        notes = [f"commit {commit}: {', '.join(names)}" for commit, names in made]
+        title = f"## {run.name}, {run.n_users} test users, {len(run.seeds)} splits"
+        parts += [title, _methods(run)]
+        notes = [f"commit {made}: {', '.join(names)}" for made, names in run.commits.items()]
         parts += ["\n".join(f"- {note}" for note in [*notes, *run.notes])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -229,6 +225,6 @@ def _methods(run: DataSetRun) -> str:
         cells = [
             f"**{short(v, 4)}**" if v == means[k].max() else short(v, 4) for k, v in row.items()
         ]
-        took = (run.seconds or {}).get(str(method))
+        took = run.seconds.get(str(method))
         rows.append([str(method), *cells, "" if took is None else f"{took:.0f}"])
     return markdown_table(["NDCG@10", *(f"k = {k}" for k in means.columns), "s"], rows)

@@ -190,7 +190,7 @@ def test_the_report_of_what_a_run_left_is_the_runs_own(finished: Path, tmp_path:
 def test_of_two_runs_of_a_data_set_the_later_one_counts(finished: Path, tmp_path: Path) -> None:
     left = left_by(finished, tmp_path / "left")
     twin = json.loads((left / "benchmark.json").read_text())
-    for part in ("runs", "tuning", "notes", "seconds", "commits"):
+    for part in ("tuning", "notes"):
         twin[part] = {"yelp-herec": twin[part]["filmtrust"]}
     twin["sessions"] = "- another session"
     (left / "benchmark.json").write_text(json.dumps(twin))
@@ -209,9 +209,31 @@ def test_of_two_runs_of_a_data_set_the_later_one_counts(finished: Path, tmp_path
     assert len([row for row in rows_of(both) if row["data"] == "yelp-herec"]) == len(of_film)
 
 
+def test_splits_that_ran_apart_are_pooled() -> None:
+    def run(seed: int, level: float) -> DataSetRun:
+        frame = per_user_of({"ease": [level, level]}).assign(seed=seed)
+        row = {"seed": seed, "method": "ease", "seconds": 10.0 * level, "commit": f"c{seed}"}
+        return DataSetRun("toy", frame, rows=[row], tuning=[{"seed": seed}], notes=[f"n{seed}"])
+
+    both = run(1, 0.3).with_earlier(run(0, 0.1))
+    assert both.seeds == {0, 1}
+    assert both.n_users == 4
+    assert both.seconds == {"ease": 2.0}
+    assert both.commits == {"c0": ["ease"], "c1": ["ease"]}
+    assert both.notes == ["n0", "n1"]
+    assert both.tuning == [{"seed": 0}, {"seed": 1}]
+    later = run(0, 0.5).with_earlier(both)
+    assert later.per_user.groupby("seed")["ndcg@10"].mean().to_dict() == {0: 0.5, 1: 0.3}
+    assert later.with_earlier(run(0, 0.9)) is later
+
+
 @pytest.mark.parametrize(
     ("twin", "message"),
-    [(None, "holds no benchmark"), ("{}", "are not what a benchmark leaves"), ("{", "are not")],
+    [
+        (None, "has no benchmark.json; give the folder"),
+        ("{}", "are not what a benchmark leaves"),
+        ("{", "are not what a benchmark leaves"),
+    ],
 )
 def test_a_folder_without_a_benchmark_is_told(
     twin: str | None,
