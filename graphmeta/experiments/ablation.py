@@ -87,7 +87,7 @@ def run(
 ) -> None:
     """Compute the cells that are not there yet, then the report from all that are.
 
-    A variant that needs more memory than there is gets a cell that says so.
+    A variant that needs more memory than there is gets a cell that says so; the default must fit.
 
     Raises:
         GraphMetaError: A cell fails, or a file cannot be written.
@@ -117,6 +117,8 @@ def _compute(
     try:
         fit_and_score(folder, place, split, model, k=settings.k)
     except OutOfMemoryError as error:
+        if name == DEFAULT:
+            raise  # There is nothing to compare with.
         folder.write_json(f"{place}.json", {"refused": str(error)})
 
 

@@ -134,7 +134,6 @@ class MetaTrainer:
         )
         return {
             **{name: getattr(self, name) for name in names},
-            "on_non_finite": self.on_non_finite,
             "num_neighbors": self.sampler.num_neighbors,
             "learner": type(self.learner).__name__,
             "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],

@@ -59,6 +59,18 @@ def test_a_variant_too_large_is_reported_and_not_tried_again(
     assert main(["--resume", str(out), "--variants", "wide-subgraph"]) == 0
 
 
+def test_a_default_too_large_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OutOfMemoryError("training needs 9 MiB, but 8 are free")
+
+    monkeypatch.setattr(ablation, "fit_and_score", refuse)
+    assert main([*SMALL, "--variants", "no-vote", "--out", str(tmp_path / "parts")]) == 2
+    assert "error: training needs 9 MiB" in capsys.readouterr().err
+    assert not list((tmp_path / "parts").rglob("seed-0.json"))
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_trains_and_scores(name: str, planted_graph: HeteroData) -> None:
     planted_graph["item"].x = (torch.rand(100, 5) > 0.5).float()
