@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from graphmeta.errors import GraphMetaError
+from graphmeta.errors import DataError, GraphMetaError
 from graphmeta.experiments.benchmark_report import write_report
 from graphmeta.experiments.benchmark_rows import ROWS
 from graphmeta.experiments.benchmark_runs import DataSetRun, runs_of
@@ -52,7 +52,7 @@ def merge(folders: list[Path], out: Path) -> None:
 
     Raises:
         DataNotFoundError: A folder holds no benchmark.
-        DataError: What a benchmark left cannot be read.
+        DataError: What a benchmark left cannot be read, or nothing has finished.
         OutputError: A file cannot be written.
     """
     runs: dict[str, DataSetRun] = {}
@@ -63,6 +63,8 @@ def merge(folders: list[Path], out: Path) -> None:
         for run in found:
             held = runs.get(run.name)
             runs[run.name] = run if held is None else run.with_earlier(held)
+    if not runs:
+        raise DataError("no data set has finished in these folders; continue one with --resume")
     order = [runs[name] for name in sorted(runs)]
     folder = RunFolder(out)
     lines = [json.dumps(row) for run in order for row in run.rows]

@@ -5,7 +5,6 @@ Run it with `python -m graphmeta.experiments.learners`; `--help` lists the optio
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,15 +17,13 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, audit_split, named_sets, split_cold_users
 from graphmeta.data.named_sets import DEFAULT
-from graphmeta.errors import GraphMetaError
-from graphmeta.experiments.command_line import parse_command_line
 from graphmeta.experiments.learner_report import learner_report
 from graphmeta.experiments.named_encoders import ENCODERS
 from graphmeta.experiments.named_learners import LEARNERS, build_learner
 from graphmeta.experiments.run_folder import RunFolder
-from graphmeta.experiments.sessions import open_folder, session_lines
+from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
-from graphmeta.experiments.trained_cells import fit_and_score, grid_settings, load_graphs
+from graphmeta.experiments.trained_cells import fit_and_score, grid_main, refuse_unknown
 from graphmeta.ranking import ColdStartRecommender
 
 PROGRAM = "python -m graphmeta.experiments.learners"
@@ -56,31 +53,13 @@ class LearnersSettings(BaseModel):
     @model_validator(mode="after")
     def _is_known(self) -> Self:
         sets = tuple(entry.name for entry in named_sets())
-        for name, known in (("data", sets), ("learners", LEARNERS), ("encoders", tuple(ENCODERS))):
-            for value in getattr(self, name):
-                if value not in known:
-                    raise ValueError(f"there is no {value!r}; known {name}: {', '.join(known)}")
+        refuse_unknown(self, data=sets, learners=LEARNERS, encoders=tuple(ENCODERS))
         return self
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run what is not finished, write the report and return the exit code, 2 for bad input."""
-    words, began = Console(stderr=True), list[Path]()
-    try:
-        line = parse_command_line(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE)
-        settings = grid_settings(LearnersSettings, line, grid=GRID)
-        graphs = load_graphs(settings.data, settings.data_root, k=settings.k)
-        folder = open_folder(line, settings, program=PROGRAM)
-        began.append(folder.path)
-        run(folder, settings, graphs, words)
-    except KeyboardInterrupt:
-        place = shlex.quote(str(began[0])) if began else "FOLDER"
-        words.print(f"interrupted; continue with: {PROGRAM} --resume {place}", markup=False)
-        return 130
-    except GraphMetaError as error:
-        words.print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    return 0
+    return grid_main(LearnersSettings, argv, program=PROGRAM, purpose=PURPOSE, grid=GRID, run=run)
 
 
 def run(

@@ -2,25 +2,79 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel
+from rich.console import Console
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, load_named
 from graphmeta.data.split import history_size
-from graphmeta.errors import ConfigError
-from graphmeta.experiments.command_line import CommandLine
+from graphmeta.errors import ConfigError, GraphMetaError
+from graphmeta.experiments.command_line import CommandLine, parse_command_line
 from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.run_folder import CONFIG, RunFolder
+from graphmeta.experiments.sessions import open_folder
 from graphmeta.experiments.settings import read_toml, validated
 from graphmeta.ranking import ColdStartRecommender, evaluate
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def grid_main(
+    kind: type[Settings],
+    argv: list[str] | None,
+    *,
+    program: str,
+    purpose: str,
+    grid: Sequence[str],
+    run: Callable[[RunFolder, Settings, Mapping[str, HeteroData], Console], None],
+) -> int:
+    """Run an experiment over data sets as a command; return the exit code, 2 for bad input.
+
+    Args:
+        kind: The settings; `data`, `data_root` and `k` among them.
+        argv: What the caller typed; None for the process's own arguments.
+        program: The command without its options.
+        purpose: What it is for, in a line.
+        grid: As in `grid_settings`.
+        run: Computes what is not there yet; given the folder, the settings, the graphs by name,
+            and where words go.
+    """
+    words, began = Console(stderr=True), list[Path]()
+    try:
+        line = parse_command_line(kind, argv, program=program, purpose=purpose)
+        settings = grid_settings(kind, line, grid=grid)
+        given: Any = settings
+        graphs = load_graphs(given.data, given.data_root, k=given.k)
+        folder = open_folder(line, settings, program=program)
+        began.append(folder.path)
+        run(folder, settings, graphs, words)
+    except KeyboardInterrupt:
+        place = shlex.quote(str(began[0])) if began else "FOLDER"
+        words.print(f"interrupted; continue with: {program} --resume {place}", markup=False)
+        return 130
+    except GraphMetaError as error:
+        words.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+def refuse_unknown(settings: BaseModel, **known: Sequence[str]) -> None:
+    """Refuse names that a setting does not know.
+
+    Raises:
+        ValueError: A value of a setting is not among those known for it; the message lists them.
+    """
+    for setting, names in known.items():
+        for value in getattr(settings, setting):
+            if value not in names:
+                raise ValueError(f"there is no {value!r}; known {setting}: {', '.join(names)}")
 
 
 def grid_settings(kind: type[Settings], line: CommandLine, *, grid: Sequence[str]) -> Settings:

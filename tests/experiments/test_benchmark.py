@@ -249,3 +249,14 @@ def test_a_folder_without_a_benchmark_is_told(
     assert merge_main([str(left), "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_in_which_nothing_has_finished_is_told(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "begun").mkdir()
+    begun = tmp_path / "begun" / "manifest.json"
+    begun.write_bytes((finished / "manifest.json").read_bytes())
+    assert merge_main([str(begun.parent), "--out", str(tmp_path / "out")]) == 2
+    assert "no data set has finished in these folders" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
