@@ -99,11 +99,6 @@ def test_p_is_corrected_over_all_comparisons() -> None:
         (["--learners", "mamal"], "there is no 'mamal'; known learners: maml"),
         (["--encoders", "sag"], "there is no 'sag'; known encoders: relation"),
         (["--epochs", "0"], "setting 'epochs': input should be greater than or equal to 1, got"),
-        (["--k", "99"], "k=99 is above 10, the largest support of 'movielens-small'; lower --k"),
-        (["--data", "ml-1m"], "needs the folder that holds it"),
-        (["--config", "absent.toml"], "no configuration file absent.toml"),
-        (["--data", "nowhere"], "there is no 'nowhere'; known data: movielens-small"),
-        (["--resume", "nothing"], "no run to resume"),
     ],
 )
 def test_bad_input(
