@@ -39,7 +39,7 @@ class CatalogueHead(nn.Module):
     Args:
         graph: The training graph.
         channels: Width of the embeddings; the encoder's width in and out.
-        seed: Draws what the spectrum of a small graph cannot fill.
+        seed: Draws the item table's first numbers (`ItemTable`).
         without: Parts of the score to leave out, to see what they are worth: "vote", "content",
             "product" or "prior", which is the popularity and the items' biases. Users without
             support are ranked by the popularity all the same.

@@ -13,6 +13,10 @@ from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 
+RANDOM_SCALE = 0.1
+# Fewer users than this per channel shape the leading singular vectors one by one.
+USERS_PER_CHANNEL = 50
+
 
 class ItemTable(nn.Module):
     """Turns node numbers into encoder inputs, and user embeddings into catalogue scores.
@@ -29,7 +33,7 @@ class ItemTable(nn.Module):
     Args:
         graph: The training graph, with `x` on its nodes where there are features.
         channels: Width of the embeddings; the encoder's width in and out.
-        seed: Draws what the spectrum of a small graph cannot fill.
+        seed: Draws the random numbers, and what the spectrum of few items cannot fill.
 
     Raises:
         ConfigError: `channels` is not positive.
@@ -42,9 +46,9 @@ class ItemTable(nn.Module):
         super().__init__()
         if channels < 1:
             raise ConfigError(f"channels={channels} must be at least 1")
-        vectors, root_degree = _spectral_start(graph, channels, seed)
-        self.embedding = nn.Parameter(_unit(vectors / root_degree))
-        self.output = nn.Parameter(_unit(vectors * root_degree))
+        is_large = int(graph["user"].num_nodes) >= USERS_PER_CHANNEL * channels
+        start = (_spectral_start if is_large else _random_start)(graph, channels, seed)
+        self.embedding, self.output = (nn.Parameter(rows) for rows in start)
         self.user_vector = nn.Parameter(torch.zeros(channels))
         features = {t: graph[t].x if "x" in graph[t] else None for t in ("user", "item")}
         self.maps = nn.ModuleDict(
@@ -88,7 +92,7 @@ class ItemTable(nn.Module):
 
 
 def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return `[n_items, channels]` singular vectors and the root of the item degrees."""
+    """Return E and F, `[n_items, channels]`, whose product is a graph filter."""
     user, item = graph[RATES].edge_index.numpy()
     shape = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
     user_degree, item_degree = (
@@ -106,7 +110,16 @@ def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(shape[1], missing, generator=generator)
         vectors[:, channels - missing :] = 0.1 * noise * shape[1] ** -0.5
-    return vectors, torch.from_numpy(item_degree).float().sqrt().unsqueeze(1)
+    root_degree = torch.from_numpy(item_degree).float().sqrt().unsqueeze(1)
+    return _unit(vectors / root_degree), _unit(vectors * root_degree)
+
+
+def _random_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return E and F, `[n_items, channels]`, of small random numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    n_items = int(graph["item"].num_nodes)
+    embedding = RANDOM_SCALE * torch.randn(n_items, channels, generator=generator)
+    return embedding, RANDOM_SCALE * torch.randn(n_items, channels, generator=generator)
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ MAX_NORM = 5.0
 class MetaTrainer:
     """Trains a learner and its head on episodes of the training users.
 
-    An epoch visits every training user with at least two items once. A batch draws one k,
+    An epoch visits every training user with at least two items once, and again in another order
+    where that makes fewer than `min_steps` outer steps. A batch draws one k,
     log-uniform in 1 to `k_max`, from 0 where users have features. k items of a user (random
     ones, or where edges have times the first ones, as new users will show them) become the support
     and all others the query; the user's own row is neither sampled nor counted. The learner's
@@ -54,6 +55,8 @@ class MetaTrainer:
         k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
         support_share: None for few shots; a share of users' items as in `EpisodeLoader`.
+        min_steps: Least outer steps of an epoch. An epoch of a small set is a few steps, after
+            which there is little to see and little to choose the best epoch by.
         n_shards: Parts of a batch; None for one per process.
         on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
             training, or is left out on all processes with one warning per epoch.
@@ -78,15 +81,16 @@ class MetaTrainer:
         k_max: int = 10,
         adapted_share: float = 0.5,
         support_share: float | None = None,
+        min_steps: int = 1,
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
         seed: int = 0,
     ) -> None:
         refuse_wrapped(learner, head)
-        if min(batch_size, k_max) < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
+        if min(batch_size, k_max, min_steps) < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
             raise ConfigError(
-                f"batch_size={batch_size} and k_max={k_max} must be at least 1, lr={lr} above 0 "
-                f"and adapted_share={adapted_share} in 0..1"
+                f"batch_size={batch_size}, k_max={k_max} and min_steps={min_steps} must be at "
+                f"least 1, lr={lr} above 0 and adapted_share={adapted_share} in 0..1"
             )
         if on_non_finite not in get_args(OnNonFinite):
             raise ConfigError(
@@ -94,7 +98,7 @@ class MetaTrainer:
             )
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
-        self.support_share = support_share
+        self.support_share, self.min_steps = support_share, min_steps
         self.on_non_finite = on_non_finite
         self.losses: list[float] = []
         self.group = DataParallelGroup(head.bias.device)
@@ -129,6 +133,7 @@ class MetaTrainer:
             "k_max",
             "adapted_share",
             "support_share",
+            "min_steps",
             "n_shards",
             "on_non_finite",
         )
@@ -141,7 +146,7 @@ class MetaTrainer:
         }
 
     def run_epoch(self) -> float:
-        """Train on every user once; return the mean outer loss, which `losses` keeps.
+        """Train for an epoch; return the mean outer loss, which `losses` keeps.
 
         Raises:
             NonFiniteError: An outer loss or gradient is NaN or infinite; the message names the
@@ -152,7 +157,7 @@ class MetaTrainer:
         self._modules.train()
         self._average.put_back()
         epoch, total, n_users, left_out = len(self.losses) + 1, 0.0, 0, []
-        batches = self._outer_loss.loader.user_batches(self._generator)
+        batches = self._user_batches()
         for step, batch in enumerate(batches, start=1):
             try:
                 total += self._descend(batch) * len(batch)
@@ -175,6 +180,13 @@ class MetaTrainer:
             warnings.warn(f"{count} were left out ({left_out[0]})", RuntimeWarning, stacklevel=2)
         self.losses.append(total / n_users)
         return self.losses[-1]
+
+    def _user_batches(self) -> list[Tensor]:
+        """Return the users of each outer step of an epoch."""
+        batches: list[Tensor] = []
+        while len(batches) < self.min_steps:
+            batches += self._outer_loss.loader.user_batches(self._generator)
+        return batches
 
     def _descend(self, users: Tensor) -> float:
         """Take one outer step; return its loss."""

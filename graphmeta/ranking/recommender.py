@@ -57,7 +57,8 @@ class ColdStartRecommender:
         num_neighbors: Users drawn per support item, then items drawn per such user.
         num_voters: Users drawn per support item whose items are voted for; None for all who share
             an item. Scoring then costs the same however many training users there are.
-        epochs: Most passes over the training users.
+        epochs: Most epochs of training (`MetaTrainer`).
+        min_steps: Least outer steps of an epoch; users of small sets are visited again for it.
         patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
@@ -88,6 +89,7 @@ class ColdStartRecommender:
         num_neighbors: tuple[int, int] = (4, 4),
         num_voters: int | None = None,
         epochs: int = 20,
+        min_steps: int = 50,
         patience: int = 3,
         batch_size: int = 64,
         lr: float = 3e-3,
@@ -114,6 +116,7 @@ class ColdStartRecommender:
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
         self.epochs = epochs
+        self.min_steps = min_steps
         self.patience = patience
         self.batch_size = batch_size
         self.lr = lr
@@ -225,6 +228,7 @@ class ColdStartRecommender:
             k_max=self.k_max,
             adapted_share=self.adapted_share if self.learner.is_adaptive else 0.0,
             support_share=self.support_share,
+            min_steps=self.min_steps,
             n_shards=self.n_shards,
             on_non_finite=self.on_non_finite,
             seed=self.seed,

@@ -8,6 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import ItemTable
+from graphmeta.encoders.item_table import USERS_PER_CHANNEL
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -21,19 +22,36 @@ def make_graph() -> HeteroData:
     return graph
 
 
-def test_it_starts_as_the_ideal_low_pass_filter() -> None:
-    edge_index = torch.tensor([[0, 0, 1, 1, 2, 2, 3], [0, 1, 1, 2, 0, 2, 1]])
+def many_users(n_copies: int) -> HeteroData:
+    """Return a graph of four rows, each the row of `n_copies` users."""
+    row = torch.tensor([[0, 0, 1, 1, 2, 2, 3], [0, 1, 1, 2, 0, 2, 1]])
     graph = HeteroData()
-    graph["user"].num_nodes, graph["item"].num_nodes = 4, 3
-    graph[RATES].edge_index = edge_index
+    graph["user"].num_nodes, graph["item"].num_nodes = 4 * n_copies, 3
+    copies = [row + torch.tensor([[4 * copy], [0]]) for copy in range(n_copies)]
+    graph[RATES].edge_index = torch.cat(copies, dim=1)
+    return graph
+
+
+def test_of_many_users_it_starts_as_the_ideal_low_pass_filter() -> None:
+    graph = many_users(n_copies=USERS_PER_CHANNEL * 2 // 4)
+    edge_index = graph[RATES].edge_index
     table = ItemTable(graph, channels=2)
-    rates = torch.zeros(4, 3, dtype=torch.float64)
+    rates = torch.zeros(int(graph["user"].num_nodes), 3, dtype=torch.float64)
     rates[edge_index[0], edge_index[1]] = 1.0
     root = rates.sum(0).sqrt()
     v = torch.linalg.svd(rates / rates.sum(1, keepdim=True).sqrt() / root)[2][:2].T
     wanted = ((v / root[:, None]) @ (v * root[:, None]).T).float()
     found = table.score(table.embedding)
     torch.testing.assert_close(found / found.norm(), wanted / wanted.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_few_users_leave_nothing_of_theirs_in_its_start() -> None:
+    graph, other = many_users(n_copies=2), many_users(n_copies=2)
+    other[RATES].edge_index[1] = other[RATES].edge_index[1].flip(0)
+    first, second = (ItemTable(of, channels=2) for of in (graph, other))
+    assert torch.equal(first.embedding, second.embedding)
+    assert torch.equal(first.output, second.output)
+    assert not torch.equal(first.embedding, first.output)
 
 
 def test_user_features_are_the_episode_users_own_and_padding_is_zero() -> None:

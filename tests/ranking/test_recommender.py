@@ -85,7 +85,7 @@ def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
 
 
 def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) -> None:
-    model = small(epochs=30, patience=1, lr=0.5).fit(split.train, split.validation)
+    model = small(epochs=30, patience=1, lr=0.5, min_steps=1).fit(split.train, split.validation)
     figures = model.validation_scores
     assert len(figures) == len(model.losses) + 1 < 31
     assert figures[-1] <= max(figures[:-1])
