@@ -67,16 +67,19 @@ def has_part(name: str, train: HeteroData) -> bool:
     return name != "no-content" or "x" in train["item"]
 
 
-def ablated(name: str, train: HeteroData, *, seed: int, epochs: int) -> ColdStartRecommender:
+def ablated(
+    name: str, train: HeteroData, *, seed: int, epochs: int, min_steps: int = 50
+) -> ColdStartRecommender:
     """Return an untrained recommender that is the default one less a part.
 
     Args:
         name: One of `VARIANTS`.
         train: The training graph.
         seed: Draws weights and episodes.
-        epochs: Most passes over the training users.
+        epochs: Most epochs of training.
+        min_steps: Least outer steps of an epoch.
     """
     options = dict(VARIANTS[name][0])
     if (wrap := options.pop("learner", None)) is not None:
         options["learner"] = relation_learner(train.metadata(), seed=seed, wrap=wrap)
-    return ColdStartRecommender(**options, epochs=epochs, seed=seed)
+    return ColdStartRecommender(**options, epochs=epochs, min_steps=min_steps, seed=seed)

@@ -45,7 +45,8 @@ class AblationSettings(BaseModel):
     )
     seeds: tuple[NotNegative, ...] = Field((0, 1, 2), min_length=1, description="split seeds")
     k: tuple[Count, ...] = Field((1, 3, 5, 10), min_length=1, description="support sizes")
-    epochs: Count = Field(20, description="most passes over the training users")
+    epochs: Count = Field(20, description="most epochs of training")
+    min_steps: Count = Field(50, description="least steps of an epoch; small sets repeat users")
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -93,7 +94,8 @@ def run(
 def _compute(
     folder: RunFolder, place: str, split: ColdSplit, settings: AblationSettings, name: str
 ) -> None:
-    model = ablated(name, split.train, seed=split.seed, epochs=settings.epochs)
+    training = {"epochs": settings.epochs, "min_steps": settings.min_steps}
+    model = ablated(name, split.train, seed=split.seed, **training)
     try:
         fit_and_score(folder, place, split, model, k=settings.k)
     except OutOfMemoryError as error:

@@ -67,7 +67,7 @@ class BenchmarkSettings(BaseModel):
         None, description="processes at work side by side; by default one per core, at most four"
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoder trains")
-    quick: bool = Field(False, description="smoke run: small grids, two epochs")
+    quick: bool = Field(False, description="smoke run: small grids, two epochs of one pass")
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:

@@ -45,7 +45,8 @@ class LearnersSettings(BaseModel):
     encoders: tuple[str, ...] = Field(("relation",), min_length=1, description="encoders")
     seeds: tuple[NotNegative, ...] = Field((0, 1, 2), min_length=1, description="split seeds")
     k: tuple[Count, ...] = Field((1, 3, 5), min_length=1, description="support sizes")
-    epochs: Count = Field(4, description="passes over the training users; the best one counts")
+    epochs: Count = Field(4, description="epochs of training; the best one counts")
+    min_steps: Count = Field(50, description="least steps of an epoch; small sets repeat users")
     channels: Count = Field(64, description="width of the embeddings")
     batch_size: Count = Field(64, description="users per outer step")
     lr: float = Field(3e-3, gt=0, allow_inf_nan=False, description="step size")
@@ -130,6 +131,7 @@ def _compute(
         build_learner(learner, encoder, split.train, channels=settings.channels, seed=split.seed),
         channels=settings.channels,
         epochs=settings.epochs,
+        min_steps=settings.min_steps,
         batch_size=settings.batch_size,
         lr=settings.lr,
         seed=split.seed,

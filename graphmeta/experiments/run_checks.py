@@ -27,17 +27,17 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
     """Return what is too alike to be true, a line for each finding.
 
     At k = 1 nothing can be left out to adapt on, so the adapted and the unadapted encoder agree.
+    They may also where adapting changes scores but nobody's best items, as the report then shows.
     Two trainings whose best weights are those before training have the same ones.
     """
     blind = [method.name for method in methods if not method.is_personalised]
     findings = []
     for seed in dict.fromkeys(cell.seed for cell in cells):
+        of_seed = [cell for cell in cells if cell.seed == seed]
         untrained = {
-            cell.method
-            for cell in cells
-            if cell.seed == seed and any(row.get("epoch") == 0 for row in cell.tuning)
+            cell.method for cell in of_seed if any(row.get("epoch") == 0 for row in cell.tuning)
         }
-        agreeing = [("adapted", "unadapted", 1)]
+        agreeing = [("adapted", "unadapted", k) for k in {1, *_moved_by_adapting(of_seed)}]
         if {"fine-tuned", "unadapted"} <= untrained:
             sizes = {int(row["k"]) for cell in cells for row in cell.catalogue}
             agreeing += [
@@ -49,8 +49,7 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
                 cell.rankings.drop(columns=["seed", "method"]),
                 pd.DataFrame(cell.catalogue),
             )
-            for cell in cells
-            if cell.seed == seed
+            for cell in of_seed
         }
         found = check_collapse(
             evaluations,
@@ -60,3 +59,12 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
         )
         findings += [f"seed {seed}: {finding}" for finding in found]
     return findings
+
+
+def _moved_by_adapting(cells: Sequence[Cell]) -> set[int]:
+    """Return the support sizes at which adapting changed the scores of best items."""
+    found = [cell.rankings for cell in cells if cell.method in ("adapted", "unadapted")]
+    if len(found) < 2:
+        return set()
+    both = found[0].merge(found[1], on=["user", "k", "item"])
+    return set(both["k"][both["score_x"] != both["score_y"]].tolist())

@@ -36,6 +36,7 @@ def build_recommender(
         channels=settings.channels,
         num_neighbors=(settings.users_per_item, settings.items_per_user),
         epochs=settings.trained_epochs,
+        min_steps=settings.steps_per_epoch,
         patience=settings.patience,
         batch_size=settings.batch_size,
         lr=settings.lr,

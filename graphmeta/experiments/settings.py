@@ -76,13 +76,18 @@ class ColdStartSettings(BaseModel):
     methods: tuple[str, ...] | None = Field(
         None, min_length=1, description="methods to run; by default all but melu, tanp and mamo"
     )
-    quick: bool = Field(False, description="smoke run: one seed, small grids, two epochs")
+    quick: bool = Field(
+        False, description="smoke run: one seed, small grids, two epochs of one pass"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the learners train")
     workers: Count | None = Field(
         None, description="processes at work side by side; by default one per core, at most four"
     )
     tuning_users: Count = Field(1000, description="validation users that tuning looks at")
-    epochs: Count = Field(20, description="meta-learners: most passes over the training users")
+    epochs: Count = Field(20, description="meta-learners: most epochs of training")
+    min_steps: Count = Field(
+        50, description="meta-learners: least steps of an epoch, which small sets repeat users for"
+    )
     channels: Count = Field(64, description="meta-learners: width of the embeddings")
     encoder: str = Field("relation", description=f"meta-learners: one of {', '.join(ENCODERS)}")
     learner: str = Field("maml", description=f"meta-learners: one of {', '.join(LEARNERS)}")
@@ -131,6 +136,11 @@ class ColdStartSettings(BaseModel):
     def trained_epochs(self) -> int:
         """The epochs that are trained: two in a quick run."""
         return min(2, self.epochs) if self.quick else self.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The least steps of an epoch: those of one pass over the users in a quick run."""
+        return 1 if self.quick else self.min_steps
 
 
 def read_settings(

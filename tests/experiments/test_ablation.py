@@ -16,7 +16,7 @@ from graphmeta.experiments.ablation import main
 from graphmeta.experiments.ablation_report import ablation_report, compared, with_gate
 from graphmeta.meta import MAML
 
-SMALL = ["--epochs", "1", "--seeds", "0", "--k", "1", "3"]
+SMALL = ["--epochs", "1", "--min-steps", "1", "--seeds", "0", "--k", "1", "3"]
 
 
 def test_a_run_leaves_a_report_and_goes_on_with_more(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_a_default_too_large_ends_the_run(
 def test_every_variant_trains_and_scores(name: str, planted_graph: HeteroData) -> None:
     planted_graph["item"].x = (torch.rand(100, 5) > 0.5).float()
     assert has_part(name, planted_graph)
-    model = ablated(name, planted_graph, seed=0, epochs=1).fit(planted_graph)
+    model = ablated(name, planted_graph, seed=0, epochs=1, min_steps=1).fit(planted_graph)
     assert len(model.losses) == 1
-    default = ablated(DEFAULT, planted_graph, seed=0, epochs=1).fit(planted_graph)
+    default = ablated(DEFAULT, planted_graph, seed=0, epochs=1, min_steps=1).fit(planted_graph)
     if name in ("no-adaptation", "no-leave-one-out"):
         # So few steps may all be unadapted ones.
         learner = model.learner

@@ -14,7 +14,21 @@ from graphmeta.experiments.learners import main
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 from graphmeta.experiments.sessions import session_lines
 
-SMALL = ["--epochs", "1", "--channels", "4", "--seeds", "0", "--k", "1", "3", "--learners", "ridge"]
+SMALL = [
+    "--epochs",
+    "1",
+    "--min-steps",
+    "1",
+    "--channels",
+    "4",
+    "--seeds",
+    "0",
+    "--k",
+    "1",
+    "3",
+    "--learners",
+    "ridge",
+]
 
 
 def test_a_run_leaves_a_report_and_goes_on_with_more(

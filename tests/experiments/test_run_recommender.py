@@ -19,7 +19,13 @@ GRAPH = from_frame(planted_interactions(40, 30, per_user=8))
 )
 def test_the_settings_name_learner_and_encoder_and_they_train(learner: str, encoder: str) -> None:
     settings = ColdStartSettings(
-        learner=learner, encoder=encoder, channels=4, epochs=1, batch_size=16, adapted_share=0.7
+        learner=learner,
+        encoder=encoder,
+        channels=4,
+        epochs=1,
+        min_steps=1,
+        batch_size=16,
+        adapted_share=0.7,
     )
     model = build_recommender(settings, GRAPH, seed=0)
     model.fit(GRAPH)

@@ -61,7 +61,15 @@ def test_defaults_are_those_of_the_recommender() -> None:
         for name, option in inspect.signature(ColdStartRecommender).parameters.items()
     }
     settings = ColdStartSettings()
-    for name in ("channels", "epochs", "patience", "batch_size", "lr", "adapted_share"):
+    for name in (
+        "channels",
+        "epochs",
+        "min_steps",
+        "patience",
+        "batch_size",
+        "lr",
+        "adapted_share",
+    ):
         assert getattr(settings, name) == built_in[name]
     assert (settings.users_per_item, settings.items_per_user) == built_in["num_neighbors"]
 

@@ -95,7 +95,9 @@ def fitted(
     graph = from_frame(planted_interactions(80, skew=0.3), time="time")
     split = split_cold_users(graph, seed=0)
     learner = kind(encoder_of(graph, seed=0), adapt=("layers.*.shift.*",), inner_steps=1)
-    model = ColdStartRecommender(learner, channels=8, batch_size=16, epochs=3, n_shards=n_shards)
+    model = ColdStartRecommender(
+        learner, channels=8, batch_size=16, epochs=3, min_steps=1, n_shards=n_shards
+    )
     told: list[int] = []
     model.fit(
         split.train,

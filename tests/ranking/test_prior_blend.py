@@ -86,7 +86,9 @@ def test_a_gain_within_its_standard_error_is_none() -> None:
 
 
 def test_fit_chooses_and_scores_hold_it(split: ColdSplit) -> None:
-    model = ColdStartRecommender(channels=8, epochs=1).fit(split.train, split.validation)
+    model = ColdStartRecommender(channels=8, epochs=1, min_steps=1).fit(
+        split.train, split.validation
+    )
     assert set(model.blend) == {0, 1, 3, 5, 10}
     assert {choice.weight for choice in model.blend.values()} <= {0.0, *WEIGHTS}
     support = split.validation.support(3)

@@ -40,7 +40,9 @@ def model() -> ColdStartRecommender:
         torch.manual_seed(0)
         encoder = RelationEncoder(graph.metadata(), out_channels=8, num_layers=2)
     learner = MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
-    return ColdStartRecommender(learner, channels=8, epochs=15, batch_size=8, lr=0.02).fit(graph)
+    return ColdStartRecommender(
+        learner, channels=8, epochs=15, min_steps=1, batch_size=8, lr=0.02
+    ).fit(graph)
 
 
 def test_recommends_the_users_group_less_the_history(model: ColdStartRecommender) -> None:
@@ -66,7 +68,7 @@ def split() -> ColdSplit:
 
 
 def small(**options: Any) -> ColdStartRecommender:
-    return ColdStartRecommender(channels=8, batch_size=32, **options)
+    return ColdStartRecommender(channels=8, batch_size=32, **{"min_steps": 1, **options})
 
 
 def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
@@ -85,7 +87,7 @@ def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
 
 
 def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) -> None:
-    model = small(epochs=30, patience=1, lr=0.5, min_steps=1).fit(split.train, split.validation)
+    model = small(epochs=30, patience=1, lr=0.5).fit(split.train, split.validation)
     figures = model.validation_scores
     assert len(figures) == len(model.losses) + 1 < 31
     assert figures[-1] <= max(figures[:-1])
@@ -273,7 +275,7 @@ def test_an_encoder_that_does_not_fit_is_told_why() -> None:
 
 
 def test_without_the_prior_none_is_added_after_training(split: ColdSplit) -> None:
-    model = ColdStartRecommender(channels=4, epochs=1, without=("prior",))
+    model = ColdStartRecommender(channels=4, epochs=1, min_steps=1, without=("prior",))
     model.fit(split.train, split.validation)
     assert model.blend == {}
     assert model._head is not None
@@ -282,7 +284,9 @@ def test_without_the_prior_none_is_added_after_training(split: ColdSplit) -> Non
 
 def test_a_share_of_the_history_trains_another_model(split: ColdSplit) -> None:
     losses = [
-        ColdStartRecommender(channels=4, epochs=1, support_share=share).fit(split.train).losses
+        ColdStartRecommender(channels=4, epochs=1, min_steps=1, support_share=share)
+        .fit(split.train)
+        .losses
         for share in (None, 0.5)
     ]
     assert losses[0] != losses[1]
