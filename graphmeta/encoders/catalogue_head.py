@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.content_vote import ContentVote
 from graphmeta.encoders.feature_prior import FeaturePrior
-from graphmeta.encoders.item_table import ItemTable
+from graphmeta.encoders.item_table import ItemStart, ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.resting_head import RestingHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
@@ -39,7 +39,8 @@ class CatalogueHead(nn.Module):
     Args:
         graph: The training graph.
         channels: Width of the embeddings; the encoder's width in and out.
-        seed: Draws the item table's first numbers (`ItemTable`).
+        item_start: Where the item embeddings start (`ItemTable`).
+        seed: Draws the item embeddings' first numbers.
         without: Parts of the score to leave out, to see what they are worth: "vote", "content",
             "product" or "prior", which is the popularity and the items' biases. Users without
             support are ranked by the popularity all the same.
@@ -53,11 +54,12 @@ class CatalogueHead(nn.Module):
         graph: HeteroData,
         *,
         channels: int,
+        item_start: ItemStart = "spectral",
         seed: int = 0,
         without: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.table = ItemTable(graph, channels=channels, seed=seed)
+        self.table = ItemTable(graph, channels=channels, start=item_start, seed=seed)
         self.vote = NeighborVote(graph)
         self.content = ContentVote(graph["item"].x) if "x" in graph["item"] else None
         start = {"vote": 1.0, "product": 0.1, "prior": 0.0}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Literal
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -13,6 +16,7 @@ from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 
+ItemStart = Literal["spectral", "random"]
 RANDOM_SCALE = 0.1
 # Fewer users than this per channel shape the leading singular vectors one by one.
 USERS_PER_CHANNEL = 50
@@ -28,11 +32,14 @@ class ItemTable(nn.Module):
     With V the leading right singular vectors of the interactions normalised on both sides
     and D the item degrees, `E` starts at `D^-1/2 V` and `F` at `D^1/2 V` (each scaled to unit
     mean square): the mean of a user's items in E, times F, is then the ideal low-pass graph
-    filter of Shen et al., CIKM 2021, which training improves.
+    filter of Shen et al., CIKM 2021, which training improves. Vectors of few users hold each one's
+    own row, which that user's training episodes then read off and new users do not have: there
+    `E` and `F` had better start from small random numbers (`start_for`).
 
     Args:
         graph: The training graph, with `x` on its nodes where there are features.
         channels: Width of the embeddings; the encoder's width in and out.
+        start: Where `E` and `F` start.
         seed: Draws the random numbers, and what the spectrum of few items cannot fill.
 
     Raises:
@@ -42,13 +49,19 @@ class ItemTable(nn.Module):
     user_x: Tensor | None
     item_x: Tensor | None
 
-    def __init__(self, graph: HeteroData, *, channels: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        graph: HeteroData,
+        *,
+        channels: int,
+        start: ItemStart = "spectral",
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         if channels < 1:
             raise ConfigError(f"channels={channels} must be at least 1")
-        is_large = int(graph["user"].num_nodes) >= USERS_PER_CHANNEL * channels
-        start = (_spectral_start if is_large else _random_start)(graph, channels, seed)
-        self.embedding, self.output = (nn.Parameter(rows) for rows in start)
+        embedding, output = STARTS[start](graph, channels, seed)
+        self.embedding, self.output = nn.Parameter(embedding), nn.Parameter(output)
         self.user_vector = nn.Parameter(torch.zeros(channels))
         features = {t: graph[t].x if "x" in graph[t] else None for t in ("user", "item")}
         self.maps = nn.ModuleDict(
@@ -91,6 +104,12 @@ class ItemTable(nn.Module):
         return z @ self.output.T * self.channels**-0.5
 
 
+def start_for(graph: HeteroData, *, channels: int) -> ItemStart:
+    """Return the start for a graph: random below 50 users a channel."""
+    is_large = int(graph["user"].num_nodes) >= USERS_PER_CHANNEL * channels
+    return "spectral" if is_large else "random"
+
+
 def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return E and F, `[n_items, channels]`, whose product is a graph filter."""
     user, item = graph[RATES].edge_index.numpy()
@@ -124,3 +143,9 @@ def _random_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, 
 
 def _unit(rows: Tensor) -> Tensor:
     return rows / rows.square().mean().sqrt().clamp(min=1e-12)
+
+
+STARTS: Mapping[str, Callable[[HeteroData, int, int], tuple[Tensor, Tensor]]] = {
+    "spectral": _spectral_start,
+    "random": _random_start,
+}

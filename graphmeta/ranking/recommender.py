@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers, Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.encoders.item_table import STARTS, ItemStart, start_for
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError, NonFiniteError, UnknownIdError
 from graphmeta.meta.data_parallel import refuse_wrapped
@@ -54,6 +55,8 @@ class ColdStartRecommender:
         learner: Adapts an encoder; its encoder reads and returns `channels` wide features. By
             default `relation_learner`: MAML over a `RelationEncoder`.
         channels: Width of the item embeddings.
+        item_start: Where they start (`ItemTable`); None for "random" below 50 users a channel,
+            where adapting then changes little, and "spectral" from there on.
         num_neighbors: Users drawn per support item, then items drawn per such user.
         num_voters: Users drawn per support item whose items are voted for; None for all who share
             an item. Scoring then costs the same however many training users there are.
@@ -86,6 +89,7 @@ class ColdStartRecommender:
         learner: Learner | None = None,
         *,
         channels: int = 64,
+        item_start: ItemStart | None = None,
         num_neighbors: tuple[int, int] = (4, 4),
         num_voters: int | None = None,
         epochs: int = 20,
@@ -112,7 +116,10 @@ class ColdStartRecommender:
                 f"epochs={epochs} must be 0 or more and patience={patience} at least 1"
             )
         self.learner = learner
+        if item_start not in (None, *STARTS):
+            raise ConfigError(f"item_start={item_start!r} must be one of {tuple(STARTS)} or None")
         self.channels = channels
+        self.item_start = item_start
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
         self.epochs = epochs
@@ -212,7 +219,11 @@ class ColdStartRecommender:
         self.learner.to(self.device)
         with weights_drawn_by(self.seed):
             head = CatalogueHead(
-                train, channels=self.channels, seed=self.seed, without=self.without
+                train,
+                channels=self.channels,
+                item_start=self.item_start or start_for(train, channels=self.channels),
+                seed=self.seed,
+                without=self.without,
             ).to(self.device)
         self._head, self._item_ids = head, train["item"].id_map
         self._sampler = EpisodeSampler(

@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import ItemTable
-from graphmeta.encoders.item_table import USERS_PER_CHANNEL
+from graphmeta.encoders.item_table import USERS_PER_CHANNEL, start_for
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -22,7 +22,7 @@ def make_graph() -> HeteroData:
     return graph
 
 
-def many_users(n_copies: int) -> HeteroData:
+def rows_of(n_copies: int) -> HeteroData:
     """Return a graph of four rows, each the row of `n_copies` users."""
     row = torch.tensor([[0, 0, 1, 1, 2, 2, 3], [0, 1, 1, 2, 0, 2, 1]])
     graph = HeteroData()
@@ -32,8 +32,8 @@ def many_users(n_copies: int) -> HeteroData:
     return graph
 
 
-def test_of_many_users_it_starts_as_the_ideal_low_pass_filter() -> None:
-    graph = many_users(n_copies=USERS_PER_CHANNEL * 2 // 4)
+def test_it_starts_as_the_ideal_low_pass_filter() -> None:
+    graph = rows_of(n_copies=1)
     edge_index = graph[RATES].edge_index
     table = ItemTable(graph, channels=2)
     rates = torch.zeros(int(graph["user"].num_nodes), 3, dtype=torch.float64)
@@ -46,9 +46,11 @@ def test_of_many_users_it_starts_as_the_ideal_low_pass_filter() -> None:
 
 
 def test_few_users_leave_nothing_of_theirs_in_its_start() -> None:
-    graph, other = many_users(n_copies=2), many_users(n_copies=2)
+    graph, other = rows_of(n_copies=2), rows_of(n_copies=2)
     other[RATES].edge_index[1] = other[RATES].edge_index[1].flip(0)
-    first, second = (ItemTable(of, channels=2) for of in (graph, other))
+    assert start_for(graph, channels=2) == "random"
+    assert start_for(rows_of(n_copies=USERS_PER_CHANNEL // 2), channels=2) == "spectral"
+    first, second = (ItemTable(of, channels=2, start="random") for of in (graph, other))
     assert torch.equal(first.embedding, second.embedding)
     assert torch.equal(first.output, second.output)
     assert not torch.equal(first.embedding, first.output)

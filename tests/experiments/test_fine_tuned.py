@@ -12,9 +12,6 @@ from graphmeta.meta import MAML, relation_learner
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.tuning import tune
 
-# So few that the item table of these users starts as a graph filter, which steps can move.
-CHANNELS = 2
-
 
 @pytest.fixture(scope="module")
 def split() -> ColdSplit:
@@ -24,9 +21,11 @@ def split() -> ColdSplit:
 @pytest.fixture(scope="module")
 def general(split: ColdSplit) -> ColdStartRecommender:
     learner = relation_learner(
-        split.train.metadata(), channels=CHANNELS, wrap=lambda encoder: MAML(encoder, inner_steps=0)
+        split.train.metadata(), channels=8, wrap=lambda encoder: MAML(encoder, inner_steps=0)
     )
-    return ColdStartRecommender(learner, channels=CHANNELS, epochs=2).fit(split.train)
+    return ColdStartRecommender(learner, channels=8, item_start="spectral", epochs=2).fit(
+        split.train
+    )
 
 
 def test_no_step_is_the_general_model(split: ColdSplit, general: ColdStartRecommender) -> None:

@@ -87,11 +87,13 @@ def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
 
 
 def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) -> None:
-    model = small(epochs=30, patience=1, lr=0.5).fit(split.train, split.validation)
+    model = small(epochs=30, patience=1, lr=0.5, without=("prior",)).fit(
+        split.train, split.validation
+    )
     figures = model.validation_scores
     assert len(figures) == len(model.losses) + 1 < 31
     assert figures[-1] <= max(figures[:-1])
-    # The users in the order in which training saw them, which the neighbours' draws depend on.
+    # In the order in which training saw them, which the neighbours' draws depend on.
     users = _some(split.validation, seed=0)
     again = evaluate(model.unadapted(), users, k=(1, 3, 5, 10)).per_user
     assert again["ndcg@10"].mean() == pytest.approx(max(figures))
@@ -246,6 +248,8 @@ def test_bad_input(model: ColdStartRecommender) -> None:
         ColdStartRecommender(epochs=-1)
     with pytest.raises(ConfigError, match=r"device='nowhere' cannot be used .*; use device='cpu'"):
         ColdStartRecommender(device="nowhere")
+    with pytest.raises(ConfigError, match="item_start='warm' must be one of"):
+        ColdStartRecommender(item_start="warm")  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
