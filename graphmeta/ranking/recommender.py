@@ -115,9 +115,9 @@ class ColdStartRecommender:
             raise ConfigError(
                 f"epochs={epochs} must be 0 or more and patience={patience} at least 1"
             )
-        self.learner = learner
         if item_start not in (None, *STARTS):
             raise ConfigError(f"item_start={item_start!r} must be one of {tuple(STARTS)} or None")
+        self.learner = learner
         self.channels = channels
         self.item_start = item_start
         self.num_neighbors = num_neighbors
