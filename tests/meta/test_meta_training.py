@@ -57,6 +57,22 @@ def test_it_learns_the_planted_groups_for_users_it_never_saw() -> None:
     assert set((scores[1].topk(8).indices % 2).tolist()) == {1}
 
 
+def test_an_epoch_of_few_users_visits_them_again_in_another_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = two_groups()
+    n_users = int(graph["user"].num_nodes)
+    for min_steps, passes in ((1, 1), (2, 1), (3, 2), (5, 3)):
+        trainer = trainer_of(graph, batch_size=n_users // 2, min_steps=min_steps)
+        steps: list[torch.Tensor] = []
+        monkeypatch.setattr(trainer, "_descend", lambda users, to=steps: to.append(users) or 1.0)
+        assert trainer.run_epoch() == 1.0
+        assert len(steps) == 2 * passes
+        visits = torch.cat(steps)
+        assert visits.bincount().tolist() == [passes] * n_users
+        assert passes == 1 or not torch.equal(visits[:n_users], visits[n_users : 2 * n_users])
+
+
 def test_same_seed_same_bytes_and_another_seed_others() -> None:
     graph = two_groups()
     one, same, other = (
@@ -226,6 +242,8 @@ def test_an_epoch_without_a_finite_step_stops_even_if_steps_may_be_left_out() ->
 
 def test_bad_input() -> None:
     graph = two_groups()
+    with pytest.raises(ConfigError, match="min_steps=0 must be at least 1"):
+        trainer_of(two_groups(), min_steps=0)
     with pytest.raises(ConfigError, match="batch_size=0"):
         trainer_of(graph, batch_size=0)
     with pytest.raises(ConfigError, match="n_shards=0 must be at least 1, the number of processes"):
