@@ -27,7 +27,7 @@ from graphmeta.experiments.pooled import (
 )
 from graphmeta.experiments.report import report_markdown
 from graphmeta.experiments.result_table import print_results
-from graphmeta.experiments.run_checks import collapsed
+from graphmeta.experiments.run_checks import adaptation_notes, collapsed
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 
@@ -85,6 +85,7 @@ def write_outcome(
             *data.notices,
             *edge_notes(tuning),
             *gate_notes(tuning),
+            *adaptation_notes(cells),
             *(f"collapsed: {finding}" for finding in findings),
         ],
         "summary": summary.to_dict(orient="records"),

@@ -61,6 +61,28 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
     return findings
 
 
+def adaptation_notes(cells: Sequence[Cell]) -> list[str]:
+    """Return a line for each split where adapting moved scores but left every figure as it was."""
+    notes = []
+    for seed in dict.fromkeys(cell.seed for cell in cells):
+        by_method = {cell.method: cell for cell in cells if cell.seed == seed}
+        if not {"adapted", "unadapted"} <= by_method.keys():
+            continue
+        moved = _moved_by_adapting(list(by_method.values()))
+        one, other = (
+            by_method[name].per_user.drop(columns=["seed", "method"]).set_index(["k", "user"])
+            for name in ("adapted", "unadapted")
+        )
+        same = (one == other.loc[one.index]).all(axis=1).groupby("k").all()
+        sizes = [str(k) for k in sorted(moved) if same[k]]
+        if sizes:
+            notes.append(
+                f"seed {seed}: adapting moved scores and changed no user's figures at "
+                f"k={', '.join(sizes)}"
+            )
+    return notes
+
+
 def _moved_by_adapting(cells: Sequence[Cell]) -> set[int]:
     """Return the support sizes at which adapting changed the scores of best items."""
     found = [cell.rankings for cell in cells if cell.method in ("adapted", "unadapted")]

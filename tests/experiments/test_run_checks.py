@@ -6,7 +6,7 @@ import pandas as pd
 
 from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.methods import METHODS
-from graphmeta.experiments.run_checks import collapsed
+from graphmeta.experiments.run_checks import adaptation_notes, collapsed
 
 USERS = [f"u{n}" for n in range(12)]
 
@@ -33,7 +33,11 @@ def cell(method: str, *, k: int = 3, added: float = 0.0) -> Cell:
 
 
 def test_adapting_that_changes_scores_but_no_ranking_has_not_collapsed() -> None:
-    assert collapsed([cell("unadapted"), cell("adapted", added=1e-4)], METHODS) == []
+    cells = [cell("unadapted"), cell("adapted", added=1e-4)]
+    assert collapsed(cells, METHODS) == []
+    told = "seed 0: adapting moved scores and changed no user's figures at k=3"
+    assert adaptation_notes(cells) == [told]
+    assert adaptation_notes([cell("unadapted"), cell("ease", added=1e-4)]) == []
 
 
 def test_adapting_that_changes_nothing_is_found_where_there_is_something_to_adapt_on() -> None:
