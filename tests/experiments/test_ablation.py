@@ -123,13 +123,3 @@ def test_the_report_by_hand() -> None:
     assert "| no-vote | 1 | -50.0 % | 1 | 0 | 1 |" in lines
     assert "| toy, default | -0.1000 (-0.1000 to -0.1000) |" in lines
     assert "| toy, no-vote | +0.1000 (+0.1000 to +0.1000) |" in lines
-
-
-def test_an_unknown_variant_is_one_line_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["--variants", "no-votes"]) == 2
-    error = capsys.readouterr().err
-    assert "there is no 'no-votes'; known variants: default, no-graph" in error
-    assert not list(tmp_path.iterdir())

@@ -107,28 +107,6 @@ def test_p_is_corrected_over_all_comparisons() -> None:
     assert among["unadapted"].tolist() == [0.25] * 3
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--learners", "mamal"], "there is no 'mamal'; known learners: maml"),
-        (["--encoders", "sag"], "there is no 'sag'; known encoders: relation"),
-        (["--epochs", "0"], "setting 'epochs': input should be greater than or equal to 1, got"),
-    ],
-)
-def test_bad_input(
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GRAPHMETA_DATA_ROOT", raising=False)
-    assert main(words) == 2
-    assert message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 def test_what_was_computed_stays_comparable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
