@@ -60,7 +60,7 @@ def from_frame(
     ratings = None if rating is None else _rating_values(frame[rating], rating)
     if ratings is not None and min_rating is not None:
         frame, ratings = _rated(frame, ratings, min_rating)
-    times = None if time is None else _time_values(frame[time], time)
+    times = None if time is None else time_values(frame[time], time)
     users, user_ids = _numbered(frame[user], user, "user")
     items, item_ids = _numbered(frame[item], item, "item")
     return bipartite_graph(
@@ -127,7 +127,17 @@ def _numbered(
     return codes.astype(np.int64), IdMap(ids)
 
 
-def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, np.dtype[Any]]:
+def numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a column as float64.
+
+    Args:
+        column: What should be finite numbers.
+        name: What messages call the column.
+        what: What they call its values.
+
+    Raises:
+        DataError: Something in it is no finite number.
+    """
     try:
         values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
@@ -144,15 +154,20 @@ def _numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, np
     return values.copy()  # pandas may hand out a read-only view, which torch cannot wrap.
 
 
-def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
-    return _numbers(column, name, "rating").astype(np.float32)
+def time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a column of times, numbers or dates, in seconds since 1970 or as an order from 0.
 
+    Args:
+        column: The times.
+        name: What messages call the column.
 
-def _time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    Raises:
+        DataError: Something in it is no finite number, or negative.
+    """
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         zone_free = column.dt.tz_convert(None) if column.dt.tz is not None else column
         column = (zone_free - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
-    values = _numbers(column, name, "time")
+    values = numbers(column, name, "time")
     if (values < 0).any():
         row = int((values < 0).argmax())
         raise DataError(
@@ -160,3 +175,7 @@ def _time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[
             f"rows (first: row {row}, {values[row]:g}); give seconds since 1970 or an order from 0"
         )
     return values
+
+
+def _rating_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    return numbers(column, name, "rating").astype(np.float32)

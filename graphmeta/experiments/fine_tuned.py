@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -11,7 +12,6 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.errors import DataError
 from graphmeta.meta.fine_tuning import FineTuning
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.search_space import Axis, SearchSpace
@@ -58,21 +58,19 @@ class FineTuned:
         Raises:
             DataError: The general model is not fitted.
         """
-        learner = self._general.learner
-        if learner is None:
-            raise DataError("the general model is not fitted; call its fit(train) first")
-        general = self._general.unadapted().score(support)
+        scorer = self._general.fitted
+        general = scorer.gated(False).score(support)
         if self.inner_lr == 0:
             return general
-        scorer = self._general.adapted()
-        scorer.learner = FineTuning(
-            learner.encoder,
-            adapt=learner.adapted_names,
+        learner = FineTuning(
+            scorer.learner.encoder,
+            adapt=scorer.learner.adapted_names,
             inner_steps=self.inner_steps,
             inner_lr=self.inner_lr,
-            is_batched=learner.is_batched,
+            is_batched=scorer.learner.is_batched,
             on_non_finite="keep",
         )
+        scorer = replace(scorer, learner=learner).gated(True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="the inner (loss|gradient)")
             tuned = scorer.score(support)

@@ -118,11 +118,11 @@ def _unadapted(run: SeedRun) -> Prepared:
 
 def _adapted(run: SeedRun) -> Prepared:
     recommender = run.recommender
-    learner = recommender.learner
+    fewest = recommender.fitted.learner.min_support
     gate = [
         {"k": k, "is_worth_adapting": recommender.is_adapted(k)}
         for k in run.k
-        if recommender.gate and learner is not None and k >= learner.min_support
+        if recommender.gate and k >= fewest
     ]
     return Prepared(recommender.adapted(), gate, list(recommender.losses))
 

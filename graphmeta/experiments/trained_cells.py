@@ -143,7 +143,7 @@ def fit_and_score(
         found = evaluate(scorer, split.test, k=sizes, seed=split.seed).per_user
         parts.append(found[["user", "k", SHOWN]].assign(scorer=name))
     folder.write_frame(f"{place}.parquet", pd.concat(parts, ignore_index=True))
-    is_adaptive = model.learner is not None and model.learner.is_adaptive
+    is_adaptive = model.fitted.learner.is_adaptive
     cell: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 1)}
     cell |= {"losses": model.losses, "validation": model.validation_scores}
     cell["adapts"] = {str(size): is_adaptive and model.is_adapted(size) for size in sizes}

@@ -6,6 +6,7 @@ from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.query_blind import check_query_blind
+from graphmeta.ranking.ranked_items import Ranking
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.significance import compare_paired, holm
@@ -14,6 +15,7 @@ from graphmeta.ranking.top_k import top_k
 __all__ = [
     "ColdStartRecommender",
     "Evaluation",
+    "Ranking",
     "Scorer",
     "check_collapse",
     "check_query_blind",

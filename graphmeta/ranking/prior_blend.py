@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -43,13 +43,28 @@ class PriorBlend:
     nothing by chance.
 
     Args:
-        train: The training graph.
-        device: Where scores are.
+        log_prior: The logarithm of each prior by name.
+        chosen: What each support size asks for, see `choose`.
+
+    Shapes:
+        log_prior: float32, `[n_items]` each.
     """
 
-    def __init__(self, train: HeteroData, *, device: torch.device) -> None:
-        self.log_prior = {n: p.log().to(device) for n, p in _priors(train).items()}
-        self.chosen: dict[int, Blend] = {}
+    def __init__(
+        self, log_prior: Mapping[str, Tensor], chosen: Mapping[int, Blend] | None = None
+    ) -> None:
+        self.log_prior = dict(log_prior)
+        self.chosen = dict(chosen or {})
+
+    @classmethod
+    def of_graph(cls, train: HeteroData, *, device: torch.device) -> Self:
+        """Return the training graph's priors, none chosen.
+
+        Args:
+            train: The training graph.
+            device: Where scores are.
+        """
+        return cls({name: prior.log().to(device) for name, prior in _priors(train).items()})
 
     def choose(
         self, scorer: Scorer, users: ColdUsers, sizes: Sequence[int], *, seed: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,29 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from graphmeta.data.cold_users import ColdUsers, Support
+from graphmeta.data.cold_users import ColdUsers
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.item_table import STARTS, ItemStart, start_for
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
-from graphmeta.errors import ConfigError, DataError, NonFiniteError, UnknownIdError
+from graphmeta.errors import ConfigError, NonFiniteError
 from graphmeta.meta.data_parallel import refuse_wrapped
 from graphmeta.meta.estimate_memory import estimate_memory, refuse_out_of_memory
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.best_epoch import BestEpoch
-from graphmeta.ranking.candidates import of_each_user
+from graphmeta.ranking.bundle import read_bundle, write_bundle
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
-from graphmeta.ranking.evaluate import evaluate
-from graphmeta.ranking.prior_blend import Blend, PriorBlend
+from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.fitted_recommender import FittedRecommender
+from graphmeta.ranking.parameters import Parameters
+from graphmeta.ranking.prior_blend import PriorBlend
+from graphmeta.ranking.saved_recommender import from_bundle, to_bundle
 from graphmeta.ranking.usable_device import usable_device
+from graphmeta.ranking.validation_users import ValidationUsers
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
-# Validation users scored after each epoch; enough to tell epochs apart.
-MAX_VALIDATION_USERS = 500
 
-
-class ColdStartRecommender:
+class ColdStartRecommender(Parameters, FittedRecommender):
     """Ranks the whole catalogue for a new user from the few items the user has shown.
 
     `fit` meta-trains the learner on the training users. `score` and `recommend` sample the
@@ -130,16 +131,15 @@ class ColdStartRecommender:
         self.k_max = k_max
         self.adapted_share = adapted_share
         self.support_share = support_share
-        self.without = tuple(without)
+        self.without = without
         self.n_shards = n_shards
         self.on_non_finite: OnNonFinite = on_non_finite
-        self.device = usable_device(device)
+        usable_device(device)
+        self.device = device
         self.seed = seed
         self.losses: list[float] = []
         self.validation_scores: list[float] = []
-        self.gate: dict[int, bool] = {}
-        self._head: CatalogueHead | None = None
-        self._prior: PriorBlend | None = None
+        self._fitted = self._train = None
 
     def fit(
         self,
@@ -180,43 +180,54 @@ class ColdStartRecommender:
             }
         )
         first = trainer.group.from_first
+        users = None if validation is None else ValidationUsers(validation, seed=self.seed)
+        unadapted = self.fitted.gated(False)
         best = BestEpoch(self.patience)
         if checkpoint is not None:
             state = first(lambda: _read_where_it_exists(checkpoint))
             if state is not None:
                 best.restore(trainer, state)
-        self.gate, self._prior = {}, None
-        unadapted = self.unadapted()
-        some = None if validation is None else _some(validation, self.seed)
-        if some is not None and not best.figures:
+        if users is not None and not best.figures:
             # The untrained start may be best.
-            best.note(trainer, first(lambda: self._figure(unadapted, some)))
+            best.note(trainer, first(lambda: users.figure(unadapted)))
         while len(trainer.losses) < self.epochs and not best.is_over:
             loss = trainer.run_epoch()
-            if some is not None:
-                best.note(trainer, first(lambda: self._figure(unadapted, some)))
+            if users is not None:
+                best.note(trainer, first(lambda: users.figure(unadapted)))
             if checkpoint is not None:
                 first(lambda: write_checkpoint(checkpoint, best.state(trainer)))
             if on_epoch is not None:
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         self.losses, self.validation_scores = trainer.losses, best.figures
-        if some is not None and "prior" not in self.without:
-            prior = PriorBlend(train, device=self.device)
-            sizes = [0, *self._sizes(some)]
-            prior.chosen = first(lambda: prior.choose(unadapted, some, sizes, seed=self.seed))
-            self._prior = prior
-        if validation is not None and trainer.learner.is_adaptive:
-            self.gate = first(lambda: self._choose_gate(validation))
+        if users is not None:
+            self._fitted = self._choose(self.fitted, train, users, first)
         return self
+
+    def _choose(
+        self,
+        scorer: FewShotScorer,
+        train: HeteroData,
+        users: ValidationUsers,
+        first: Callable[[Callable[[], Any]], Any],
+    ) -> FewShotScorer:
+        """Return the scorer with the prior and the gate that validation users ask for."""
+        if "prior" not in self.without:
+            prior = PriorBlend.of_graph(train, device=scorer.device)
+            bare, sizes = scorer.gated(False), [0, *users.sizes]
+            prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))
+            scorer = replace(scorer, prior=prior)
+        if scorer.learner.is_adaptive:
+            scorer = replace(scorer, gate=first(lambda: users.gate(scorer)))
+        return scorer
 
     def _prepare(self, train: HeteroData) -> MetaTrainer:
         """Make head, sampler and, where there is none, the learner; return their trainer."""
-        if self.learner is None:
-            self.learner = relation_learner(
-                train.metadata(), channels=self.channels, seed=self.seed
-            )
-        self.learner.to(self.device)
+        device = usable_device(self.device)
+        learner = self.learner or relation_learner(
+            train.metadata(), channels=self.channels, seed=self.seed
+        )
+        learner.to(device)
         with weights_drawn_by(self.seed):
             head = CatalogueHead(
                 train,
@@ -224,20 +235,23 @@ class ColdStartRecommender:
                 item_start=self.item_start or start_for(train, channels=self.channels),
                 seed=self.seed,
                 without=self.without,
-            ).to(self.device)
-        self._head, self._item_ids = head, train["item"].id_map
-        self._sampler = EpisodeSampler(
+            ).to(device)
+        sampler = EpisodeSampler(
             train, num_neighbors=self.num_neighbors, num_voters=self.num_voters
         )
+        self._train = train
+        self._fitted = FewShotScorer(
+            learner, head, sampler, batch_size=self.batch_size, seed=self.seed
+        )
         trainer = MetaTrainer(
-            self.learner,
+            learner,
             head,
             train,
-            sampler=self._sampler,
+            sampler=sampler,
             batch_size=self.batch_size,
             lr=self.lr,
             k_max=self.k_max,
-            adapted_share=self.adapted_share if self.learner.is_adaptive else 0.0,
+            adapted_share=self.adapted_share if learner.is_adaptive else 0.0,
             support_share=self.support_share,
             min_steps=self.min_steps,
             n_shards=self.n_shards,
@@ -259,12 +273,7 @@ class ColdStartRecommender:
                 k_max=self.k_max,
                 n_shards=trainer.n_shards,
             )
-            refuse_out_of_memory(estimate, device=self.device)
-
-    @property
-    def blend(self) -> dict[int, Blend]:
-        """What validation users added to the scores, by support size."""
-        return {} if self._prior is None else dict(self._prior.chosen)
+            refuse_out_of_memory(estimate, device=trainer.head.bias.device)
 
     @property
     def best_epoch(self) -> int:
@@ -272,135 +281,57 @@ class ColdStartRecommender:
         scores = self.validation_scores
         return scores.index(max(scores)) if scores else len(self.losses)
 
-    def _figure(self, scorer: ColdStartRecommender, users: ColdUsers) -> float:
-        """Return the mean NDCG@10 over support sizes."""
-        report = evaluate(scorer, users, k=self._sizes(users), seed=self.seed)
-        return float(report.per_user["ndcg@10"].mean())
+    def save(self, path: str | Path) -> None:
+        """Write the trained model to one file, which `load` reads: whole, or not at all.
 
-    def _sizes(self, users: ColdUsers) -> list[int]:
-        return [k for k in (1, 3, 5, 10) if k <= users.k_max]
-
-    def _choose_gate(self, validation: ColdUsers) -> dict[int, bool]:
-        """Return for each support size whether adapting raised validation NDCG@10."""
-        fewest = 1 if self.learner is None else self.learner.min_support
-        sizes = [k for k in self._sizes(validation) if k >= fewest]
-        if not sizes:
-            return {}
-        figures = [
-            evaluate(scorer, validation, k=sizes, seed=self.seed)
-            .per_user.groupby("k")["ndcg@10"]
-            .mean()
-            for scorer in (self.adapted(), self.unadapted())
-        ]
-        return {k: bool(figures[0][k] > figures[1][k]) for k in sizes}
-
-    def adapted(self) -> ColdStartRecommender:
-        """Return a scorer with the same weights that adapts every user."""
-        return self._gated(True)
-
-    def unadapted(self) -> ColdStartRecommender:
-        """Return a scorer with the same weights that adapts no user."""
-        return self._gated(False)
-
-    def _gated(self, is_adapted: bool) -> ColdStartRecommender:
-        other = copy.copy(self)
-        other.gate = {0: is_adapted}
-        return other
-
-    def is_adapted(self, k: int) -> bool:
-        """Return whether users with `k` interactions are adapted: the nearest choice at hand."""
-        if not self.gate:
-            return True
-        return self.gate[min(self.gate, key=lambda size: (abs(size - k), size))]
-
-    @torch.no_grad()
-    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
-        """Return each user's score of every item, or of some candidates.
-
-        Users of one call may share random draws; the same support and seed give the same scores.
+        The file holds weights, settings, the catalogue's ids and the training graph, whose users
+        (without their ids) vote for items. It holds tensors, text and numbers only; reading it
+        executes nothing.
 
         Args:
-            support: What the users have shown.
-            candidates: Catalogue rows to score, the same for all users or each user's own.
-
-        Shapes:
-            candidates: int64, `[m]` or `[n_users, m]`.
-            output: float32, `[n_users, n_items]` or `[n_users, m]`, on `device`.
+            path: The file, by custom with the suffix `.gm`.
 
         Raises:
-            DataError: The recommender is not fitted, a support item is unknown, or a candidate is
-                not in the catalogue.
+            DataError: The recommender is not fitted, or the ids or the graph cannot be saved.
+            OutputError: The file cannot be written; an older one is as it was.
         """
-        if self._head is None or self.learner is None:
-            raise DataError("the recommender is not fitted; call fit(train) first")
-        if candidates is not None:
-            candidates = of_each_user(candidates, len(support), len(self._item_ids)).to(self.device)
-        self.learner.eval()
-        scores = []
-        for start in range(0, len(support), self.batch_size):
-            block = support[slice(start, start + self.batch_size)].to("cpu")
-            generator = torch.Generator().manual_seed(self.seed)
-            episodes = self._sampler.sample(block, generator=generator).to(self.device)
-            size = block.item_index.size(1)
-            if self.is_adapted(size):
-                fast = self.learner.adapt(episodes, self._head)
-            else:
-                fast = self.learner.shared_weights(len(episodes))
-            found = self.learner.score(episodes, fast, self._head)
-            if self._prior is not None and (added := self._prior.of(size)) is not None:
-                found = found + added
-            if candidates is not None:
-                found = found.gather(1, candidates[start : start + self.batch_size])
-            scores.append(found)
-        return torch.cat(scores)
+        settings = {n: v for n, v in self.get_params().items() if n not in ("learner", "device")}
+        write_bundle(
+            path,
+            to_bundle(self.fitted, self.train_graph, settings, is_default=self.learner is None),
+        )
 
-    def recommend(
-        self, history: Iterable[Any], *, k: int = 10, user_x: Tensor | None = None
-    ) -> list[tuple[Any, float]]:
-        """Return the `k` best items for one new user, best first, less the history.
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        learner: Learner | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Self:
+        """Return the recommender that `save` wrote; it scores as it did.
 
         Args:
-            history: Ids of the items that the user interacted with, oldest first; may be empty.
-            k: How many items to return.
-            user_x: The user's features where known, as `x` of the training graph's users.
-
-        Shapes:
-            user_x: float32, `[n_features]`.
+            path: The file.
+            learner: Where the model was fitted with a learner of the caller's: one built like it,
+                whose weights are then replaced by the saved ones.
+            device: Where to score.
 
         Raises:
-            UnknownIdError: An id is not in the catalogue.
-            ConfigError: `k` is not positive, or exceeds the items left to recommend.
-            DataError: The recommender is not fitted, or `user_x` does not fit the training graph.
+            DataNotFoundError: There is no such file.
+            DataError: The file is damaged, of a later format, or does not fit the learner.
+            ConfigError: A learner is needed and there is none, or the other way round.
         """
-        if self._head is None:
-            raise DataError("the recommender is not fitted; call fit(train) first")
-        try:
-            item = self._item_ids.to_index(list(dict.fromkeys(history)))
-        except UnknownIdError as error:
-            raise UnknownIdError(f"history: {error}") from error
-        left = len(self._item_ids) - len(item)
-        if not 1 <= k <= left:
-            raise ConfigError(f"k={k} is outside 1..{left}, the items left to recommend; change k")
-        if user_x is not None:
-            known = self._head.table.user_x
-            width = 0 if known is None else known.size(1)
-            if user_x.shape != (width,):
-                raise DataError(
-                    f"user_x has shape {list(user_x.shape)}, but training users have {width} "
-                    "features; give a vector of that length, or leave user_x out"
-                )
-            user_x = user_x.float().unsqueeze(0)
-        scores = self.score(Support(item.unsqueeze(0), user_x=user_x))[0].cpu()
-        scores[item] = -torch.inf
-        best = scores.topk(k)
-        ids = self._item_ids.to_ids(best.indices).tolist()
-        return list(zip(ids, best.values.tolist(), strict=True))
+        bundle = read_bundle(path)
+        settings = {**bundle.config["settings"], "learner": learner, "device": device}
+        for name in ("num_neighbors", "without"):
+            settings[name] = tuple(settings[name])
+        model = cls(**settings)
+        model._fitted, model._train = from_bundle(
+            bundle, learner=learner, device=usable_device(device)
+        )
+        return model
 
 
 def _read_where_it_exists(checkpoint: str | Path) -> dict[str, Tensor] | None:
     return read_checkpoint(checkpoint) if Path(checkpoint).exists() else None
-
-
-def _some(users: ColdUsers, seed: int) -> ColdUsers:
-    generator = torch.Generator().manual_seed(seed)
-    return users.select(torch.randperm(len(users), generator=generator)[:MAX_VALIDATION_USERS])

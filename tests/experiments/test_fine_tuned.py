@@ -78,5 +78,5 @@ def test_each_support_size_gets_its_own_steps(
 
 
 def test_an_unfitted_model_is_refused(split: ColdSplit) -> None:
-    with pytest.raises(DataError, match="the general model is not fitted"):
+    with pytest.raises(DataError, match="the recommender is not fitted"):
         FineTuned(ColdStartRecommender()).score(split.test.support(1))

@@ -35,7 +35,9 @@ def split() -> ColdSplit:
 
 
 def test_the_priors_are_shares_of_interactions_and_of_active_users(split: ColdSplit) -> None:
-    priors = {name: p.exp() for name, p in PriorBlend(split.train, device=CPU).log_prior.items()}
+    priors = {
+        name: p.exp() for name, p in PriorBlend.of_graph(split.train, device=CPU).log_prior.items()
+    }
     for prior in priors.values():
         assert prior.sum().item() == pytest.approx(1.0, abs=1e-5)
     user, item = split.train["user", "rates", "item"].edge_index
@@ -48,7 +50,7 @@ def test_the_priors_are_shares_of_interactions_and_of_active_users(split: ColdSp
 
 
 def test_a_scorer_worse_than_popularity_gets_some_and_a_perfect_one_none(split: ColdSplit) -> None:
-    blend = PriorBlend(split.train, device=CPU)
+    blend = PriorBlend.of_graph(split.train, device=CPU)
     upside_down = Fixed(-blend.log_prior["popularity"])
     chosen = blend.choose(upside_down, split.validation, [0, 3], seed=0)
     assert all(choice.weight >= 1.2 for choice in chosen.values())
@@ -67,7 +69,7 @@ def test_a_scorer_worse_than_popularity_gets_some_and_a_perfect_one_none(split: 
 
 
 def test_what_is_added_is_that_of_the_nearest_size(split: ColdSplit) -> None:
-    blend = PriorBlend(split.train, device=CPU)
+    blend = PriorBlend.of_graph(split.train, device=CPU)
     assert blend.of(3) is None
     blend.chosen = {1: Blend("active", 0.6), 5: Blend("popularity", 0.0)}
     added = blend.of(2)
@@ -92,10 +94,11 @@ def test_fit_chooses_and_scores_hold_it(split: ColdSplit) -> None:
     assert set(model.blend) == {0, 1, 3, 5, 10}
     assert {choice.weight for choice in model.blend.values()} <= {0.0, *WEIGHTS}
     support = split.validation.support(3)
-    assert model._prior is not None
-    model._prior.chosen = {3: Blend("active", 0.0)}
+    prior = model.fitted.prior
+    assert prior is not None
+    prior.chosen = {3: Blend("active", 0.0)}
     bare = model.unadapted().score(support)
-    model._prior.chosen = {3: Blend("active", 0.3)}
-    wanted = bare + 0.3 * model._prior.log_prior["active"]
+    prior.chosen = {3: Blend("active", 0.3)}
+    wanted = bare + 0.3 * prior.log_prior["active"]
     torch.testing.assert_close(model.unadapted().score(support), wanted)
     assert ColdStartRecommender(channels=8, epochs=0).fit(split.train).blend == {}

@@ -23,8 +23,9 @@ from graphmeta.errors import (
 )
 from graphmeta.meta import MAML, LiveMemory
 from graphmeta.ranking import evaluate
-from graphmeta.ranking.recommender import ColdStartRecommender, _some
+from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
+from graphmeta.ranking.validation_users import ValidationUsers
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) ->
     assert len(figures) == len(model.losses) + 1 < 31
     assert figures[-1] <= max(figures[:-1])
     # In the order in which training saw them, which the neighbours' draws depend on.
-    users = _some(split.validation, seed=0)
+    users = ValidationUsers(split.validation, seed=0).some
     again = evaluate(model.unadapted(), users, k=(1, 3, 5, 10)).per_user
     assert again["ndcg@10"].mean() == pytest.approx(max(figures))
 
@@ -282,8 +283,8 @@ def test_without_the_prior_none_is_added_after_training(split: ColdSplit) -> Non
     model = ColdStartRecommender(channels=4, epochs=1, min_steps=1, without=("prior",))
     model.fit(split.train, split.validation)
     assert model.blend == {}
-    assert model._head is not None
-    assert not model._head.curve.values["prior"].any()
+    assert model.fitted.head is not None
+    assert not model.fitted.head.curve.values["prior"].any()
 
 
 def test_a_share_of_the_history_trains_another_model(split: ColdSplit) -> None:

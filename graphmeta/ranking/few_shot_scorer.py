@@ -1,0 +1,113 @@
+"""A trained learner with all that it needs to score users never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.meta.learner import Learner
+from graphmeta.ranking.candidates import of_each_user
+from graphmeta.ranking.prior_blend import PriorBlend
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+Source = Literal["adapted", "unadapted", "popular"]
+
+
+@dataclass(frozen=True)
+class FewShotScorer:
+    """Scores the catalogue for users known by a few interactions; its weights are not changed.
+
+    Args:
+        learner: Adapts the encoder to each user.
+        head: Scores the catalogue.
+        sampler: Samples the subgraph around a support.
+        batch_size: Users per block.
+        seed: Draws neighbours.
+        gate: Whether to adapt, by support size; the choice of the nearest size counts, and
+            without any every user is adapted.
+        prior: What is added to the scores.
+    """
+
+    learner: Learner
+    head: CatalogueHead
+    sampler: EpisodeSampler
+    batch_size: int = 64
+    seed: int = 0
+    gate: dict[int, bool] = field(default_factory=dict)
+    prior: PriorBlend | None = None
+
+    def fit(self, train: HeteroData) -> Self:
+        """Return self: the learner is trained already."""
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where scores are computed."""
+        return self.head.bias.device
+
+    def gated(self, is_adapted: bool) -> FewShotScorer:
+        """Return a scorer with the same weights that adapts every user, or none."""
+        return replace(self, gate={0: is_adapted})
+
+    def is_adapted(self, k: int) -> bool:
+        """Return whether the gate adapts users with `k` interactions."""
+        if not self.gate:
+            return True
+        return self.gate[min(self.gate, key=lambda size: (abs(size - k), size))]
+
+    def source(self, k: int) -> Source:
+        """Return what ranks users with `k` interactions.
+
+        "adapted" and "unadapted" are the encoder with the user's own weights and with the shared
+        ones; "popular" is the ranking without support, by popularity and the user's features.
+        """
+        if k == 0:
+            return "popular"
+        adapts = self.learner.is_adaptive and k >= self.learner.min_support
+        return "adapted" if adapts and self.is_adapted(k) else "unadapted"
+
+    @torch.no_grad()
+    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
+        """Return each user's score of every item, or of some candidates.
+
+        Args:
+            support: What the users have shown.
+            candidates: Catalogue rows to score, the same for all users or each user's own.
+
+        Shapes:
+            candidates: int64, `[m]` or `[n_users, m]`.
+            output: float32, `[n_users, n_items]` or `[n_users, m]`, on `device`.
+
+        Raises:
+            DataError: A support item is unknown, or a candidate is not in the catalogue.
+        """
+        if candidates is not None:
+            n_items = len(self.head.bias)
+            candidates = of_each_user(candidates, len(support), n_items).to(self.device)
+        self.learner.eval()
+        scores = []
+        for start in range(0, len(support), self.batch_size):
+            block = support[slice(start, start + self.batch_size)].to("cpu")
+            found = self._score_block(block)
+            if candidates is not None:
+                found = found.gather(1, candidates[start : start + self.batch_size])
+            scores.append(found)
+        return torch.cat(scores)
+
+    def _score_block(self, block: Support) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        episodes = self.sampler.sample(block, generator=generator).to(self.device)
+        size = block.item_index.size(1)
+        if self.is_adapted(size):
+            fast = self.learner.adapt(episodes, self.head)
+        else:
+            fast = self.learner.shared_weights(len(episodes))
+        found = self.learner.score(episodes, fast, self.head)
+        added = None if self.prior is None else self.prior.of(size)
+        return found if added is None else found + added

@@ -1,0 +1,176 @@
+"""A recommender's trained model as a bundle, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.bipartite_graph import FORWARD, REVERSE, bipartite_graph
+from graphmeta.data.id_map import IdMap
+from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.encoders.weights_drawn_by import weights_drawn_by
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.meta.learner import Learner
+from graphmeta.meta.relation_learner import relation_learner
+from graphmeta.ranking.bundle import Bundle
+from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.prior_blend import Blend, PriorBlend
+from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+FEATURES = ("user_x", "item_x")
+
+
+def to_bundle(
+    scorer: FewShotScorer, train: HeteroData, settings: dict[str, Any], *, is_default: bool
+) -> Bundle:
+    """Return all that scores new users as `scorer` does.
+
+    The training graph is part of it: its users vote. Their ids are not.
+
+    Args:
+        scorer: The trained model.
+        train: The training graph.
+        settings: The recommender's, as JSON has them.
+        is_default: The learner is the default one, which its settings suffice to build.
+
+    Raises:
+        DataError: The graph has more than users, items and their interactions, or ids that are
+            neither text nor numbers nor dates.
+    """
+    config = {
+        "settings": settings,
+        "learner": None if is_default else described(scorer.learner),
+        "n_users": int(train["user"].num_nodes),
+        "gate": {str(k): is_adapted for k, is_adapted in scorer.gate.items()},
+        "blend": {},
+    }
+    tensors = {
+        "learner": dict(scorer.learner.state_dict()),
+        "head": dict(scorer.head.state_dict()),
+        "graph": _graph_tensors(train),
+    }
+    if scorer.prior is not None:
+        config["blend"] = {str(k): list(blend) for k, blend in scorer.prior.chosen.items()}
+        tensors["prior"] = dict(scorer.prior.log_prior)
+    return Bundle(config, tensors, {"item_ids": _arrow_ids(train["item"].id_map)})
+
+
+def from_bundle(
+    bundle: Bundle, *, learner: Learner | None, device: torch.device
+) -> tuple[FewShotScorer, HeteroData]:
+    """Return the model, and the graph that it was trained on.
+
+    Args:
+        bundle: What `to_bundle` returned.
+        learner: One built like the saved model's, unless that was the default.
+        device: Where it is to score.
+
+    Raises:
+        ConfigError: A learner is needed and there is none, or the other way round.
+        DataError: The learner, or the bundle, does not fit.
+    """
+    config, settings = bundle.config, bundle.config["settings"]
+    train = _graph(bundle)
+    if learner is None and config["learner"] is not None:
+        raise ConfigError(
+            f"the model was saved with a learner of its own, {config['learner']}; build one like "
+            "it and pass it: load(path, learner=...)"
+        )
+    if learner is not None and config["learner"] is None:
+        raise ConfigError("the model was saved with the default learner; leave learner out")
+    if learner is None:
+        learner = relation_learner(train.metadata(), channels=settings["channels"])
+    with weights_drawn_by(settings["seed"]):
+        head = CatalogueHead(
+            train,
+            channels=settings["channels"],
+            item_start="random",  # The numbers are about to be replaced.
+            seed=settings["seed"],
+            without=settings["without"],
+        )
+    _fill(learner, bundle.tensors["learner"], described(learner))
+    _fill(head, bundle.tensors["head"], "this release's head")
+    sampler = EpisodeSampler(
+        train,
+        num_neighbors=tuple(settings["num_neighbors"]),
+        num_voters=settings["num_voters"],
+    )
+    scorer = FewShotScorer(
+        learner.to(device).eval(),
+        head.to(device).eval(),
+        sampler,
+        batch_size=settings["batch_size"],
+        seed=settings["seed"],
+        gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
+        prior=_prior(bundle, device),
+    )
+    return scorer, train
+
+
+def described(learner: Learner) -> str:
+    """Return a learner's and its encoder's names, for messages."""
+    return f"{type(learner).__name__}({type(learner.encoder).__name__}(...))"
+
+
+def _fill(module: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise DataError(
+            f"the saved weights do not fit {name} ({first}); build it as it was built for fit"
+        ) from error
+
+
+def _prior(bundle: Bundle, device: torch.device) -> PriorBlend | None:
+    if "prior" not in bundle.tensors:
+        return None
+    log_prior = {name: value.to(device) for name, value in bundle.tensors["prior"].items()}
+    chosen = {int(k): Blend(*blend) for k, blend in bundle.config["blend"].items()}
+    return PriorBlend(log_prior, chosen)
+
+
+def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:
+    unknown = [t for t in train.node_types if t not in ("user", "item")]
+    unknown += [t for t in train.edge_types if t not in (FORWARD, REVERSE)]
+    if unknown:
+        raise DataError(
+            f"a bundle holds users, items and their interactions, not {unknown[0]}; train on a "
+            "graph without it to save the model"
+        )
+    edges = train[RATES]
+    tensors = {"edge_index": edges.edge_index.int()}
+    tensors |= {name: edges[name] for name in ("rating", "time") if name in edges}
+    for name in FEATURES:
+        node = train[name.removesuffix("_x")]
+        if "x" in node:
+            tensors[name] = node.x
+    return tensors
+
+
+def _graph(bundle: Bundle) -> HeteroData:
+    tensors = dict(bundle.tensors["graph"])
+    return bipartite_graph(
+        tensors.pop("edge_index").long(),
+        user_ids=IdMap(range(bundle.config["n_users"])),
+        item_ids=IdMap(pd.Index(bundle.columns["item_ids"].to_pandas())),
+        **tensors,
+    )
+
+
+def _arrow_ids(ids: IdMap) -> pa.Array:
+    try:
+        array = pa.array(ids.ids)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"item ids cannot be saved ({error}); use texts or numbers, all of one kind"
+        ) from error
+    if pa.types.is_nested(array.type):
+        raise DataError(f"item ids of type {array.type} cannot be saved; use texts or numbers")
+    return array
