@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -130,31 +131,55 @@ class CatalogueHead(nn.Module):
         if are_new and not torch.is_grad_enabled():
             scores = self._at_rest()(z, episodes)
         else:
-            size = episodes.support.size
-            at = self.curve(size)
             popularity = self.vote.popularity(own)
-            prior = popularity.log()
-            mixed = at["prior"] * prior + self.bias + self._product(z, episodes)
-            for name, vote in self._votes().items():
-                mixed = mixed + at[name] * vote(z, episodes, self.table.embedding, popularity)
-            scores = torch.where((size > 0).unsqueeze(1), mixed, prior)
+            mixed = reduce(torch.add, (part for _, part in self._parts(z, episodes, popularity)))
+            is_shown = (episodes.support.size > 0).unsqueeze(1)
+            scores = torch.where(is_shown, mixed, popularity.log())
         if self.features is None or episodes.support.user_x is None:
             return scores
         rows = None if are_new else self.vote.interactions.rows(own)
         return scores + self.features(episodes, rows)
 
+    def parts(
+        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
+    ) -> dict[str, Float[Tensor, "n n_items"]]:
+        """Return what the scores of `forward` are the sum of: "prior", "product" and the others.
+
+        A user without support has a "prior" alone, the popularity; users with features have
+        "features" as well.
+        """
+        own = episodes.own_user
+        popularity = self.vote.popularity(own)
+        is_shown = (episodes.support.size > 0).unsqueeze(1)
+        parts = {n: p.where(is_shown, 0.0) for n, p in self._parts(z, episodes, popularity)}
+        parts["prior"] = parts["prior"].where(is_shown, popularity.log())
+        if self.features is not None and episodes.support.user_x is not None:
+            rows = self.vote.interactions.rows(own) if bool((own >= 0).any()) else None
+            parts["features"] = self.features(episodes, rows)
+        return parts
+
+    def _parts(
+        self, z: Tensor, episodes: EpisodeBatch, popularity: Tensor
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield the weighted parts of the scores of users who have shown something."""
+        at = self.curve(episodes.support.size)
+        yield "prior", at["prior"] * popularity.log() + self.bias
+        yield "product", self._product(z, episodes)
+        for name, vote in self.votes().items():
+            yield name, at[name] * vote(z, episodes, self.table.embedding, popularity)
+
     def _at_rest(self) -> RestingHead:
-        modules = [self.table, *self._votes().values()]
+        modules = [self.table, *self.votes().values()]
         weights = [*(weight for module in modules for weight in module.parameters()), self.bias]
         nobody = torch.full((1,), -1, device=self.bias.device)
 
         def make() -> RestingHead:
             popularity = self.vote.popularity(nobody)[0]
-            return RestingHead(self.table, self._votes(), popularity, self.curve, self.bias)
+            return RestingHead(self.table, self.votes(), popularity, self.curve, self.bias)
 
         return self._resting.get(weights, make)
 
-    def _votes(self) -> dict[str, Vote]:
+    def votes(self) -> dict[str, Vote]:
         """Return the votes by the names of their curves."""
         return {"vote": self.vote, **({} if self.content is None else {"content": self.content})}
 
@@ -168,7 +193,7 @@ class CatalogueHead(nn.Module):
         A curve's few numbers are shared by all users, so that their gradients are steady. An item
         is seen by few users, whose own rows its embedding then remembers.
         """
-        mixers: list[nn.Module] = [*self._votes().values(), self.curve]
+        mixers: list[nn.Module] = [*self.votes().values(), self.curve]
         mixers += [] if self.features is None else [self.features]
         curves = [parameter for mixer in mixers for parameter in mixer.parameters()]
         items = [self.table.embedding, self.table.output]

@@ -23,8 +23,12 @@ class ContentVote(Vote):
     Args:
         item_x: The items' features.
 
+    Attributes:
+        column: The number of every voter's column in `item_x`.
+
     Shapes:
         item_x: `[n_items, n_features]`.
+        column: int64, `[n_voters]`.
     """
 
     def __init__(self, item_x: Tensor) -> None:
@@ -34,6 +38,9 @@ class ContentVote(Vote):
         n_voters = int(votes.sum())
         features = InteractionMatrix(edge_index, num_users=n_voters, num_items=len(item_x))
         super().__init__(features, START)
+        self.register_buffer("column", votes.nonzero().flatten(), persistent=False)
+
+    column: Tensor
 
     def own_of(self, episodes: EpisodeBatch) -> Tensor:
         """Return -1: no user is a voter here."""

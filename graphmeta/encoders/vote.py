@@ -84,12 +84,9 @@ class Vote(nn.Module):
             tastes: What `tastes` returned.
         """
         at = self.curve(episodes.support.size)
-        item, mask = episodes.support.item_index.clamp(min=0), episodes.support.mask
+        item = episodes.support.item_index.clamp(min=0)
         z, own, voters = fn.normalize(z, dim=1), self.own_of(episodes), self.voters_of(episodes)
-        # A training user's items count as if the user were new, without the user's own edge.
-        degree = (self.item_degree[item] - (own >= 0).unsqueeze(1).float()).clamp(min=0)
-        log_rarity = self.item_degree.log1p().mean() - degree.log1p()
-        weight = torch.exp(at["rarity"] * log_rarity) * mask
+        weight = self.support_weight(episodes)
         if voters is None:
             shown = weight.new_zeros(len(item), len(self.item_degree)).scatter_add(1, item, weight)
             overlap = self.interactions.to_users(shown)
@@ -107,6 +104,15 @@ class Vote(nn.Module):
             + at["taste"] * taste
         )
         return logit.masked_fill(overlap <= 0, -1e9).softmax(1) * (overlap > 0)
+
+    def support_weight(self, episodes: EpisodeBatch) -> Float[Tensor, "n k"]:
+        """Return what each support item adds to the overlap of the voters who have it."""
+        item, own = episodes.support.item_index.clamp(min=0), self.own_of(episodes)
+        # A training user's items count as if the user were new, without the user's own edge.
+        degree = (self.item_degree[item] - (own >= 0).unsqueeze(1).float()).clamp(min=0)
+        log_rarity = self.item_degree.log1p().mean() - degree.log1p()
+        rarity = self.curve(episodes.support.size)["rarity"]
+        return torch.exp(rarity * log_rarity) * episodes.support.mask
 
     def votes(
         self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch

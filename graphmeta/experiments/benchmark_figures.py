@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from graphmeta.experiments.figure import COLORS, MARKERS, figure, plain
+from graphmeta.explain.figure import COLORS, MARKERS, figure, plain
 
 
 def draw_gains(path: Path, gains: pd.DataFrame) -> None:

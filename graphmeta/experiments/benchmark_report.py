@@ -17,11 +17,11 @@ from graphmeta.experiments.benchmark_runs import (
 )
 from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.contrasts import SHOWN, best_of
-from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.methods import METHODS
 from graphmeta.experiments.result_table import short
 from graphmeta.experiments.run_folder import RunFolder
+from graphmeta.explain.figure import has_matplotlib
 from graphmeta.ranking.significance import compare_paired, holm
 
 BASELINES = [method.name for method in METHODS if method.is_baseline]

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.cell import is_finished
-from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.fill_cells import fill_cells
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.methods import choose_methods
@@ -28,6 +27,7 @@ from graphmeta.experiments.settings import (
     read_settings,
     settings_toml,
 )
+from graphmeta.explain.figure import has_matplotlib
 
 # A run that goes on may have more methods and splits, and its data may lie elsewhere.
 MAY_CHANGE = ("methods", "seeds", "data_root", "workers")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.shot_curve import draw_shot_curve
 from graphmeta.experiments.subgraph_picture import draw_subgraph, sampled_subgraph
 from graphmeta.experiments.training_curve import draw_training_curve
+from graphmeta.explain.figure import has_matplotlib
 
 SHOT_CURVE = "shot_curve.png"
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from graphmeta.errors import ProtocolError
 from graphmeta.experiments.cell import Cell
 from graphmeta.experiments.contrasts import contrasts
-from graphmeta.experiments.figure import has_matplotlib
 from graphmeta.experiments.figures import draw_figures
 from graphmeta.experiments.manifest import now, peak_memory_mib
 from graphmeta.experiments.methods import Method
@@ -30,6 +29,7 @@ from graphmeta.experiments.result_table import print_results
 from graphmeta.experiments.run_checks import adaptation_notes, collapsed
 from graphmeta.experiments.run_data import RunData
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
+from graphmeta.explain.figure import has_matplotlib
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from graphmeta.experiments.figure import figure, line_styles, plain
+from graphmeta.explain.figure import figure, line_styles, plain
 
 SHOWN = "ndcg@10"
 

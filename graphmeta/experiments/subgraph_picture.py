@@ -9,7 +9,7 @@ import networkx as nx
 import torch
 
 from graphmeta.data import ColdSplit
-from graphmeta.experiments.figure import figure
+from graphmeta.explain.figure import figure
 from graphmeta.tasks import EpisodeSampler
 from graphmeta.tasks.episode import RATES, REV_RATES
 

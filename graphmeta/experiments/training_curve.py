@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphmeta.experiments.figure import figure, line_styles, plain
+from graphmeta.explain.figure import figure, line_styles, plain
 
 
 def draw_training_curve(path: Path, losses: Sequence[dict[str, Any]], *, title: str) -> None:

@@ -11,9 +11,10 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
-from graphmeta.meta.learner import Learner
+from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.prior_blend import PriorBlend
+from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 Source = Literal["adapted", "unadapted", "popular"]
@@ -93,21 +94,33 @@ class FewShotScorer:
         self.learner.eval()
         scores = []
         for start in range(0, len(support), self.batch_size):
-            block = support[slice(start, start + self.batch_size)].to("cpu")
-            found = self._score_block(block)
+            found = self._score_block(support[slice(start, start + self.batch_size)])
             if candidates is not None:
                 found = found.gather(1, candidates[start : start + self.batch_size])
             scores.append(found)
         return torch.cat(scores)
 
     def _score_block(self, block: Support) -> Tensor:
+        episodes = self.episodes(block)
+        scores = self.learner.score(episodes, self.fast_weights(episodes), self.head)
+        added = self.added(block.item_index.size(1))
+        return scores if added is None else scores + added
+
+    def episodes(self, support: Support) -> EpisodeBatch:
+        """Return the subgraphs around the supports of a block of users, on `device`.
+
+        Raises:
+            DataError: A support item is unknown.
+        """
         generator = torch.Generator().manual_seed(self.seed)
-        episodes = self.sampler.sample(block, generator=generator).to(self.device)
-        size = block.item_index.size(1)
-        if self.is_adapted(size):
-            fast = self.learner.adapt(episodes, self.head)
-        else:
-            fast = self.learner.shared_weights(len(episodes))
-        found = self.learner.score(episodes, fast, self.head)
-        added = None if self.prior is None else self.prior.of(size)
-        return found if added is None else found + added
+        return self.sampler.sample(support.to("cpu"), generator=generator).to(self.device)
+
+    def fast_weights(self, episodes: EpisodeBatch) -> FastWeights:
+        """Return each user's own weights, or the shared ones where the gate says so."""
+        if self.is_adapted(episodes.support.item_index.size(1)):
+            return self.learner.adapt(episodes, self.head)
+        return self.learner.shared_weights(len(episodes))
+
+    def added(self, k: int) -> Tensor | None:
+        """Return what is added to the scores of users with `k` interactions; `[n_items]`."""
+        return None if self.prior is None else self.prior.of(k)

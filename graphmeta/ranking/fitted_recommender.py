@@ -135,8 +135,13 @@ class FittedRecommender:
         if user_x is not None:
             user_x = self._checked(user_x).unsqueeze(0)
         (best,) = rank_histories(self.fitted, histories, k=k, allowed=allowed, user_x=user_x)
-        items, scores = item_ids.to_ids(best.items[0]).tolist(), best.scores[0].tolist()
-        return Ranking(tuple(items), tuple(scores), best.source, histories.unknown)
+        return Ranking(
+            tuple(item_ids.to_ids(best.items[0]).tolist()),
+            tuple(best.scores[0].tolist()),
+            best.source,
+            best.support,
+            histories.unknown,
+        )
 
     def recommend_table(
         self,

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
 from graphmeta.ranking.few_shot_scorer import FewShotScorer, Source
@@ -21,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class RankedBlock:
-    """The best items of some users.
+    """The best items of some users, and what they have shown.
 
     Shapes:
         users: int64, `[n]`; the users' numbers.
@@ -30,6 +31,7 @@ class RankedBlock:
     """
 
     users: Array
+    support: Support
     items: Tensor
     scores: Tensor
     source: Source
@@ -68,7 +70,7 @@ def rank_histories(
         shown = support.item_index.to(scorer.device)
         best = scores.scatter(1, shown, -torch.inf).topk(k)
         source = scorer.source(shown.size(1))
-        yield RankedBlock(users, best.indices.cpu(), best.values.cpu(), source)
+        yield RankedBlock(users, support, best.indices.cpu(), best.values.cpu(), source)
 
 
 def _refuse_k(k: int, histories: Histories, allowed: Tensor) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import pandas as pd
 
+from graphmeta.data.cold_users import Support
 from graphmeta.ranking.few_shot_scorer import Source
 
 
@@ -22,12 +23,14 @@ class Ranking(Sequence[tuple[Any, float]]):
         scores: Their scores.
         source: What ranked them: the encoder "adapted" to the user, the encoder "unadapted", or
             for a user without interactions the "popular" items.
+        support: What was known of the user, as a batch of one.
         unknown: Ids of the history that the catalogue does not know and that were left out.
     """
 
     items: tuple[Any, ...]
     scores: tuple[float, ...]
     source: Source
+    support: Support = field(compare=False, repr=False)
     unknown: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
@@ -42,7 +45,7 @@ class Ranking(Sequence[tuple[Any, float]]):
     def __getitem__(self, index: slice) -> Ranking: ...
     def __getitem__(self, index: int | slice) -> tuple[Any, float] | Ranking:
         if isinstance(index, slice):
-            return Ranking(self.items[index], self.scores[index], self.source, self.unknown)
+            return replace(self, items=self.items[index], scores=self.scores[index])
         return self.items[index], self.scores[index]
 
     def to_frame(self) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphmeta.experiments.figure import line_styles
 from graphmeta.experiments.shot_curve import _in_the_picture, draw_shot_curve
+from graphmeta.explain.figure import line_styles
 
 
 def summary(n_methods: int) -> pd.DataFrame:
