@@ -78,7 +78,9 @@ def draw_explanation(
                 ax=axes,
             )
             for node in nodes:
-                label = str(titles.get(node[1], graph.nodes[node]["label"]))
+                label = graph.nodes[node]["label"]
+                if number != 1:  # An id of a user or a feature may be that of an item.
+                    label = str(titles.get(node[1], label))
                 axes.annotate(
                     label if len(label) <= LONGEST else f"{label[:LONGEST]}…",
                     place[node],

@@ -37,8 +37,8 @@ def explain_encoder(
         options: Whatever else `Explainer` takes, such as `node_mask_type`.
 
     Returns:
-        The explanation, with the caller's ids of the nodes as `node_id_dict`, None for the user
-        and for padding.
+        The explanation; `node_id` of each node type holds the caller's ids, None for the user and
+        for padding.
 
     Raises:
         DataError: The history is empty.
@@ -65,8 +65,9 @@ def explain_encoder(
     features = {t: x[0] for t, x in episodes.edge_attr_dict.items()}
     found = explainer(x_dict, edges, edge_attr_dict=features)
     for node_type, index in episodes.node_index_dict.items():
-        ids = model.train_graph[node_type].id_map.ids
-        found[node_type].node_id = [None if i < 0 else ids[i] for i in index[0].tolist()]
+        ids = model.train_graph[node_type].id_map.to_ids(index[0].clamp(min=0)).tolist()
+        known = (index[0] >= 0).tolist()
+        found[node_type].node_id = [i if k else None for i, k in zip(ids, known, strict=True)]
     return found
 
 

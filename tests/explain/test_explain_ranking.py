@@ -193,5 +193,10 @@ def test_the_picture(explanation: Explanation, tmp_path: Path) -> None:
     assert set(layers) == {0, 1, 2}
     assert all(abs(layers[a] - layers[b]) == 1 for a, b in graph.edges)
     draw_explanation(tmp_path / "why.png", explanation, titles={"i1": "A title" * 9})
-    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
+    plain = (tmp_path / "why.png").read_bytes()
+    assert plain.startswith(b"\x89PNG")
+    # Titles are of items: a user of the same id keeps its own name.
+    over = dict.fromkeys(explanation.paths["over"], "no item")
+    draw_explanation(tmp_path / "why.png", explanation, titles={**over, "i1": "A title" * 9})
+    assert (tmp_path / "why.png").read_bytes() == plain
     draw_explanation(tmp_path / "no.png", explanation.of(explanation.ranking.items[0]))
