@@ -169,7 +169,8 @@ class ColdStartRecommender(Parameters, FittedRecommender):
                 setting to lower.
             OutputError: The checkpoint cannot be written.
         """
-        trainer = self._prepare(train)
+        scorer = self._untrained(train)
+        trainer = self._trainer(scorer, train)
         n_validation = None if validation is None else len(validation)
         trainer.group.refuse_other_settings(
             {
@@ -181,7 +182,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         )
         first = trainer.group.from_first
         users = None if validation is None else ValidationUsers(validation, seed=self.seed)
-        unadapted = self.fitted.gated(False)
+        unadapted = scorer.gated(False)
         best = BestEpoch(self.patience)
         if checkpoint is not None:
             state = first(lambda: _read_where_it_exists(checkpoint))
@@ -199,9 +200,10 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             if on_epoch is not None:
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
-        self.losses, self.validation_scores = trainer.losses, best.figures
         if users is not None:
-            self._fitted = self._choose(self.fitted, train, users, first)
+            scorer = self._choose(scorer, train, users, first)
+        self.losses, self.validation_scores = trainer.losses, best.figures
+        self._fitted, self._train = scorer, train
         return self
 
     def _choose(
@@ -221,8 +223,8 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             scorer = replace(scorer, gate=first(lambda: users.gate(scorer)))
         return scorer
 
-    def _prepare(self, train: HeteroData) -> MetaTrainer:
-        """Make head, sampler and, where there is none, the learner; return their trainer."""
+    def _untrained(self, train: HeteroData) -> FewShotScorer:
+        """Return what is to be trained: the learner, or the default one, and a new head."""
         device = usable_device(self.device)
         learner = self.learner or relation_learner(
             train.metadata(), channels=self.channels, seed=self.seed
@@ -239,19 +241,18 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         sampler = EpisodeSampler(
             train, num_neighbors=self.num_neighbors, num_voters=self.num_voters
         )
-        self._train = train
-        self._fitted = FewShotScorer(
-            learner, head, sampler, batch_size=self.batch_size, seed=self.seed
-        )
+        return FewShotScorer(learner, head, sampler, batch_size=self.batch_size, seed=self.seed)
+
+    def _trainer(self, scorer: FewShotScorer, train: HeteroData) -> MetaTrainer:
         trainer = MetaTrainer(
-            learner,
-            head,
+            scorer.learner,
+            scorer.head,
             train,
-            sampler=sampler,
+            sampler=scorer.sampler,
             batch_size=self.batch_size,
             lr=self.lr,
             k_max=self.k_max,
-            adapted_share=self.adapted_share if learner.is_adaptive else 0.0,
+            adapted_share=self.adapted_share if scorer.learner.is_adaptive else 0.0,
             support_share=self.support_share,
             min_steps=self.min_steps,
             n_shards=self.n_shards,

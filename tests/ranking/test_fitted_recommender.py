@@ -157,6 +157,15 @@ def test_bulk_warns_once(model: ColdStartRecommender, ids: list[str]) -> None:
     assert [str(w.message)[:40] for w in caught] == ["history: 2 of 3 ids are unknown and left"]
 
 
+def test_a_fit_that_fails_leaves_the_model_as_it_was(graph: HeteroData, ids: list[str]) -> None:
+    model = ColdStartRecommender(channels=8, epochs=0).fit(graph)
+    before = model.recommend(ids[:3])
+    lonely = from_frame(pd.DataFrame({"user": [1, 2], "item": ["a", "b"]}))
+    with pytest.raises(DataError):
+        model.fit(lonely)
+    assert model.recommend(ids[:3]) == before
+
+
 def test_not_fitted() -> None:
     model = ColdStartRecommender()
     assert (model.gate, model.blend) == ({}, {})
