@@ -127,13 +127,13 @@ def _draw(found: pd.DataFrame, typed: argparse.Namespace) -> str | None:
         return None
     path = typed.out.with_suffix(".png")
     curves = found.groupby(["by", "n_asked"])[SHOWN].mean()
-    with figure(path) as (_, axes):
+    with figure(path, height=5.6) as (_, axes):
         for way, style in zip(typed.by, line_styles(len(typed.by)), strict=True):
             curve = curves[way]
             axes.plot(curve.index, curve.to_numpy(), label=way, **style)
         axes.set_xlabel("questions asked")
         axes.set_ylabel("NDCG@10 on the half that was not asked about")
-        axes.legend()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
     return str(path.name)
 
 

@@ -1,0 +1,62 @@
+"""The search for settings on a small file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphmeta.data import planted_interactions
+from graphmeta.experiments import tune
+from graphmeta.ranking import ColdStartRecommender
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    path = tmp_path / "ratings.csv"
+    planted_interactions(120, 60).to_csv(path, index=False)
+    out = str(tmp_path / "study")
+    return ["--interactions", str(path), "--time-col", "time", "--epochs", "1", "--out", out]
+
+
+def test_it_starts_from_the_defaults_and_goes_on(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune.main([*words, "--trials", "1"]) == 0
+    first = capsys.readouterr().out
+    best = json.loads((tmp_path / "study" / tune.BEST).read_text())
+    params = ColdStartRecommender().get_params()
+    assert best["settings"] == {name: params[name] for name in tune.CHOICES}
+    assert first.startswith("0: ")
+    assert tune.main([*words, "--trials", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split(":")[0] for line in shown.splitlines()[:2]] == ["1", "2"]
+    better = json.loads((tmp_path / "study" / tune.BEST).read_text())
+    assert better["validation ndcg@10"] >= best["validation ndcg@10"]
+    ColdStartRecommender(**better["settings"])
+    # Nothing is left to do.
+    assert tune.main([*words, "--trials", "3"]) == 0
+    assert capsys.readouterr().out.startswith("NDCG@10 of validation users")
+
+
+def test_the_defaults_are_among_the_choices() -> None:
+    for name, value in tune._defaults().items():
+        assert value in tune.CHOICES[name]
+
+
+def test_another_study_s_folder_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(self: ColdStartRecommender, *_: Any) -> None:
+        self.validation_scores = [0.5]
+
+    monkeypatch.setattr(ColdStartRecommender, "fit", fit)
+    assert tune.main([*words, "--trials", "1"]) == 0
+    assert tune.main([*words, "--trials", "2", "--seeds", "1"]) == 2
+    assert "other interactions, seeds or epochs; choose another --out" in capsys.readouterr().err
+
+
+def test_bad_input(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune.main([*words, "--trials", "0"]) == 2
+    assert tune.main(["--interactions", "none.csv"]) == 2
+    assert "none.csv" in capsys.readouterr().err
