@@ -16,6 +16,8 @@ N_FACTORS = 32
 # Added to variances: factors that no user varies in, items that all users have.
 LEAST = 1e-4
 LEAST_NOISE = 1e-2
+# Numbers of users times items times factors held at once: 64 MiB.
+NUMBERS_AT_ONCE = 2**24
 
 
 class AdaptiveQuestions(Questions):
@@ -78,7 +80,12 @@ class AdaptiveQuestions(Questions):
         """Return the product for each item."""
         mean, covariance = self.posterior(answers)
         known = (mean @ self.factors.T).clamp(LEAST, 1)
+        size = max(1, NUMBERS_AT_ONCE // self.factors.numel())
+        shrinks = torch.cat([self._information(block) for block in covariance.split(size)])
+        return known**self.power * shrinks
+
+    def _information(self, covariance: Tensor) -> Tensor:
+        """Return what each answer is expected to take from the variance; `[n_users, n_items]`."""
         spread = covariance @ self.factors.T  # S f_i in the columns.
         variance = (self.factors.T * spread).sum(1)
-        shrinks = (spread * (self.gram @ spread)).sum(1)
-        return known**self.power * shrinks / (self.noise + variance)
+        return (spread * (self.gram @ spread)).sum(1) / (self.noise + variance)

@@ -16,7 +16,7 @@ from graphmeta.data.cold_users import ColdUsers
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.item_table import STARTS, ItemStart, start_for
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
-from graphmeta.errors import ConfigError, NonFiniteError
+from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.data_parallel import refuse_wrapped
 from graphmeta.meta.estimate_memory import estimate_memory, refuse_out_of_memory
 from graphmeta.meta.learner import Learner
@@ -324,10 +324,16 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             ConfigError: A learner is needed and there is none, or the other way round.
         """
         bundle = read_bundle(path)
-        settings = {**bundle.config["settings"], "learner": learner, "device": device}
-        for name in ("num_neighbors", "without"):
-            settings[name] = tuple(settings[name])
-        model = cls(**settings)
+        saved = bundle.config["settings"]
+        later = [name for name in saved if name not in cls._names()]
+        if later:
+            raise DataError(
+                f"{path} was saved with the setting {later[0]!r}, which this release does not "
+                "know; upgrade graphmeta"
+            )
+        # JSON knows lists alone.
+        settings = {n: tuple(v) if isinstance(v, list) else v for n, v in saved.items()}
+        model = cls(**{**settings, "learner": learner, "device": device})
         model._fitted, model._train = from_bundle(
             bundle, learner=learner, device=usable_device(device)
         )

@@ -152,6 +152,14 @@ def test_a_later_format_is_refused(saved: Path, tmp_path: Path) -> None:
         ColdStartRecommender.load(path)
 
 
+def test_a_setting_of_a_later_release_is_refused(saved: Path) -> None:
+    content = bundle.read_bundle(saved)
+    content.config["settings"]["temperature"] = 2.0
+    bundle.write_bundle(saved, content)
+    with pytest.raises(DataError, match="setting 'temperature', which this release does not"):
+        ColdStartRecommender.load(saved)
+
+
 def test_a_file_that_cannot_be_written_leaves_the_old_one(
     model: ColdStartRecommender, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
