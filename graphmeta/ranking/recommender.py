@@ -333,7 +333,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             )
         # JSON knows lists alone.
         settings = {n: tuple(v) if isinstance(v, list) else v for n, v in saved.items()}
-        model = cls(**{**settings, "learner": learner, "device": device})
+        model = cls(learner, device=device, **settings)
         model._fitted, model._train = from_bundle(
             bundle, learner=learner, device=usable_device(device)
         )
