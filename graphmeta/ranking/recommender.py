@@ -332,7 +332,10 @@ class ColdStartRecommender(Parameters, FittedRecommender):
                 "know; upgrade graphmeta"
             )
         # JSON knows lists alone.
-        settings = {n: tuple(v) if isinstance(v, list) else v for n, v in saved.items()}
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in saved.items()
+        }
         model = cls(learner, device=device, **settings)
         model._fitted, model._train = from_bundle(
             bundle, learner=learner, device=usable_device(device)
