@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--questions", type=int, default=15, help="questions asked of each user")
     parser.add_argument("--by", nargs="+", default=[*QUESTIONS], help="ways of asking")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
+    parser.add_argument("--random-share", type=float, default=0.0, help="as of the recommender")
     parser.add_argument("--epochs", type=int, default=20, help="most epochs of training")
     parser.add_argument("--out", type=Path, help="write a report to this Markdown file")
     typed = parser.parse_args(argv)
@@ -64,7 +65,9 @@ def _run(typed: argparse.Namespace) -> pd.DataFrame:
     settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
     parts = []
     for split in load_run_data(settings).splits:
-        model = ColdStartRecommender(epochs=typed.epochs, seed=split.seed)
+        model = ColdStartRecommender(
+            random_share=typed.random_share, epochs=typed.epochs, seed=split.seed
+        )
         model.fit(split.train, split.validation)
         for name in typed.by:
             questions = QUESTIONS[name](split.train)

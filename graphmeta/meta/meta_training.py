@@ -55,6 +55,7 @@ class MetaTrainer:
         k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
         support_share: None for few shots; a share of users' items as in `EpisodeLoader`.
+        random_share: Share of the batches whose supports are random items where edges have times.
         min_steps: Least outer steps of an epoch. An epoch of a small set is a few steps, after
             which there is little to see and little to choose the best epoch by.
         n_shards: Parts of a batch; None for one per process.
@@ -81,6 +82,7 @@ class MetaTrainer:
         k_max: int = 10,
         adapted_share: float = 0.5,
         support_share: float | None = None,
+        random_share: float = 0.0,
         min_steps: int = 1,
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
@@ -98,7 +100,8 @@ class MetaTrainer:
             )
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
-        self.support_share, self.min_steps = support_share, min_steps
+        self.support_share, self.random_share = support_share, random_share
+        self.min_steps = min_steps
         self.on_non_finite = on_non_finite
         self.losses: list[float] = []
         self.group = DataParallelGroup(head.bias.device)
@@ -112,6 +115,7 @@ class MetaTrainer:
             k_max=k_max,
             adapted_share=adapted_share,
             support_share=support_share,
+            random_share=random_share,
         )
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
@@ -133,6 +137,7 @@ class MetaTrainer:
             "k_max",
             "adapted_share",
             "support_share",
+            "random_share",
             "min_steps",
             "n_shards",
             "on_non_finite",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
-from graphmeta.errors import NonFiniteError
+from graphmeta.errors import ConfigError, NonFiniteError
 from graphmeta.meta.learner import Learner
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_loader import EpisodeLoader
@@ -45,9 +45,10 @@ class OuterLoss:
         k_max: Largest support.
         adapted_share: How often a draw asks for adapted users.
         support_share: As in `EpisodeLoader`.
+        random_share: How often a draw asks for random items where there are times.
 
     Raises:
-        ConfigError: `k_max` is below 1, or `support_share` out of its range.
+        ConfigError: `k_max` is below 1, or a share out of its range.
         DataError: No user has two items, or the sampler is of another graph.
     """
 
@@ -62,8 +63,12 @@ class OuterLoss:
         k_max: int,
         adapted_share: float,
         support_share: float | None = None,
+        random_share: float = 0.0,
     ) -> None:
+        if not 0 <= random_share <= 1:
+            raise ConfigError(f"random_share={random_share} must be in 0..1")
         self.learner, self.head, self.adapted_share = learner, head, adapted_share
+        self.random_share = random_share
         self.loader = EpisodeLoader(
             graph,
             sampler=sampler,
@@ -78,6 +83,8 @@ class OuterLoss:
         size, adapted = torch.rand(2, generator=generator).tolist()
         # What new users show is what comes first; where nothing tells, any items.
         in_order = self.loader.is_timed
+        if in_order and self.random_share:
+            in_order = float(torch.rand(1, generator=generator)) >= self.random_share
         return OuterDraw(self.loader.support_size(size), in_order, adapted < self.adapted_share)
 
     def n_query(self, users: Tensor, draw: OuterDraw) -> int:

@@ -70,6 +70,9 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         adapted_share: Share of the training batches that train through adaptation.
         support_share: None trains on few shots, as new users will show them. A number trains as
             an auto-encoder is trained, on that share of a user's items, up to `k_max`.
+        random_share: Share of the training batches whose users show random items rather than
+            their first in time. Raise it, to .5 say, where new users will answer questions
+            instead (`graphmeta.ask`). Without effect where interactions have no times.
         without: Parts of the score to leave out (`CatalogueHead`); without "prior" none is added
             after training either.
         n_shards: Parts of a batch that training runs one by one or on as many processes; None
@@ -101,6 +104,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         k_max: int = 10,
         adapted_share: float = 0.5,
         support_share: float | None = None,
+        random_share: float = 0.0,
         without: Sequence[str] = (),
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
@@ -131,6 +135,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         self.k_max = k_max
         self.adapted_share = adapted_share
         self.support_share = support_share
+        self.random_share = random_share
         self.without = without
         self.n_shards = n_shards
         self.on_non_finite: OnNonFinite = on_non_finite
@@ -254,6 +259,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             k_max=self.k_max,
             adapted_share=self.adapted_share if scorer.learner.is_adaptive else 0.0,
             support_share=self.support_share,
+            random_share=self.random_share,
             min_steps=self.min_steps,
             n_shards=self.n_shards,
             on_non_finite=self.on_non_finite,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.encoders import CatalogueHead
-from graphmeta.errors import DataError, NonFiniteError
+from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta import MAML
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
 from graphmeta.tasks.episode import RATES
@@ -33,9 +33,12 @@ class Recording(MAML):
         return loss * torch.nan if bool(is_bad) else loss
 
 
-def outer_loss_of(encoder: nn.Module, head: CatalogueHead, graph: HeteroData) -> OuterLoss:
+def outer_loss_of(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData, **options: Any
+) -> OuterLoss:
     sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    return OuterLoss(Recording(encoder), head, graph, sampler=sampler, k_max=10, adapted_share=0.3)
+    learner, given = Recording(encoder), {"k_max": 10, "adapted_share": 0.3, **options}
+    return OuterLoss(learner, head, graph, sampler=sampler, **given)
 
 
 def test_a_draw_is_log_uniform_in_k_and_adapts_as_often_as_asked(
@@ -52,6 +55,11 @@ def test_a_draw_is_log_uniform_in_k_and_adapts_as_often_as_asked(
     graph[RATES].time = torch.arange(graph[RATES].edge_index.size(1)).double()
     timed = outer_loss_of(encoder, head, graph)
     assert all(timed.draw(generator).in_order for _ in range(100))
+    mixed = outer_loss_of(encoder, head, graph, random_share=0.25)
+    draws = [mixed.draw(generator) for _ in range(20_000)]
+    assert sum(draw.in_order for draw in draws) / 20_000 == pytest.approx(0.75, abs=0.01)
+    with pytest.raises(ConfigError, match=r"random_share=1\.5 must be in 0\.\.1"):
+        outer_loss_of(encoder, head, graph, random_share=1.5)
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 100])
