@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from graphmeta.ask import QUESTIONS, simulate_interviews
-from graphmeta.data.whole_file import write_whole
-from graphmeta.errors import ConfigError, GraphMetaError
-from graphmeta.experiments.manifest import environment, now
+from graphmeta.errors import ConfigError
+from graphmeta.experiments.fitted_splits import fitted_splits, made_by, run_report, split_options
 from graphmeta.experiments.markdown_table import markdown_table
-from graphmeta.experiments.run_data import load_run_data
-from graphmeta.experiments.settings import ColdStartSettings
 from graphmeta.explain.figure import figure, has_matplotlib, line_styles
-from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.bootstrap import bootstrap_interval
 
+PROGRAM = "graphmeta.experiments.ask"
 SHOWN = "ndcg@10"
 # The claim: so many popularity questions are worth no more than so many of another kind.
 FEW, MANY, PLAIN = 5, 10, "popularity"
@@ -33,47 +28,32 @@ FEW, MANY, PLAIN = 5, 10, "popularity"
 
 def main(argv: list[str] | None = None) -> int:
     """Train, interview, print tables and return the exit code: 2 where that cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m graphmeta.experiments.ask", allow_abbrev=False)
-    parser.add_argument("--data", help="a named data set; by default ratings of a PyPI package")
-    parser.add_argument("--data-root", help="the folder of data sets that are not shipped")
+    parser = split_options(PROGRAM)
     parser.add_argument("--questions", type=int, default=15, help="questions asked of each user")
     parser.add_argument("--by", nargs="+", default=[*QUESTIONS], help="ways of asking")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
     parser.add_argument("--random-share", type=float, default=0.0, help="as of the recommender")
-    parser.add_argument("--epochs", type=int, default=20, help="most epochs of training")
-    parser.add_argument("--out", type=Path, help="write a report to this Markdown file")
     typed = parser.parse_args(argv)
-    console = Console()
-    try:
-        unknown = [name for name in typed.by if name not in QUESTIONS]
-        if unknown:
-            raise ConfigError(f"--by {unknown[0]!r} must be one of {tuple(QUESTIONS)}")
+
+    def report() -> str:
         found = _run(typed)
-        text = _report(found, sys.argv[1:] if argv is None else argv, picture=_draw(found, typed))
-        console.print(text, markup=False, soft_wrap=True)
-        if typed.out is not None:
-            write_whole(typed.out, lambda path: path.write_text(text + "\n"))
-    except GraphMetaError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    return 0
+        return _report(found, argv, picture=_draw(found, typed))
+
+    return run_report(typed, report)
 
 
 def _run(typed: argparse.Namespace) -> pd.DataFrame:
     """Return the figures of every split's users, way of asking and number of questions."""
-    given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
-    settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
+    unknown = [name for name in typed.by if name not in QUESTIONS]
+    if unknown:
+        raise ConfigError(f"--by {unknown[0]!r} must be one of {tuple(QUESTIONS)}")
+    if typed.questions < 0:  # Before minutes of training.
+        raise ConfigError(f"--questions {typed.questions} must be 0 or more")
     parts = []
-    for split in load_run_data(settings).splits:
-        model = ColdStartRecommender(
-            random_share=typed.random_share, epochs=typed.epochs, seed=split.seed
-        )
-        model.fit(split.train, split.validation)
+    for split, model in fitted_splits(typed, random_share=typed.random_share):
         for name in typed.by:
-            questions = QUESTIONS[name](split.train)
             found = simulate_interviews(
                 model.fitted,
-                questions,
+                QUESTIONS[name](split.train),
                 split.test,
                 n_questions=typed.questions,
                 seed=split.seed,
@@ -82,7 +62,7 @@ def _run(typed: argparse.Namespace) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _report(found: pd.DataFrame, words: list[str], *, picture: str | None) -> str:
+def _report(found: pd.DataFrame, argv: list[str] | None, *, picture: str | None) -> str:
     most = int(found["n_asked"].max())
     sizes = [n for n in (0, 1, 2, 3, 5, 7, 10, 15) if n <= most]
     ways = list(dict.fromkeys(found["by"]))
@@ -91,7 +71,6 @@ def _report(found: pd.DataFrame, words: list[str], *, picture: str | None) -> st
         mean = found.groupby(["by", "n_asked"])[column].mean()
         rows = [[way, *(f"{mean[way, n]:.{decimals}f}" for n in sizes)] for way in ways]
         tables.append(markdown_table(["questions", *map(str, sizes)], rows))
-    machine = environment()
     n_users = len(found.drop_duplicates(["seed", "user"]))
     lines = [
         "# Asking a new user",
@@ -111,8 +90,7 @@ def _report(found: pd.DataFrame, words: list[str], *, picture: str | None) -> st
         rows = [_claim(found, way) for way in ways if way != PLAIN]
         header = ["questions", f"{FEW} of them less {MANY} by popularity", "95 % interval"]
         lines += [markdown_table(header, rows), ""]
-    command = " ".join(["python -m graphmeta.experiments.ask", *words])
-    lines.append(f"`{command}`, {now()}, commit {machine['commit']}, {machine['machine']['cpu']}")
+    lines.append(made_by(PROGRAM, argv))
     return "\n".join(lines)
 
 

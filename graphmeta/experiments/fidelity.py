@@ -10,24 +10,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 
 from graphmeta.data import ColdSplit
-from graphmeta.data.whole_file import write_whole
-from graphmeta.errors import GraphMetaError
-from graphmeta.experiments.manifest import environment, now
+from graphmeta.errors import ConfigError
+from graphmeta.experiments.fitted_splits import fitted_splits, made_by, run_report, split_options
 from graphmeta.experiments.markdown_table import markdown_table
-from graphmeta.experiments.run_data import load_run_data
-from graphmeta.experiments.settings import ColdStartSettings
 from graphmeta.explain import explain_ranking
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.bootstrap import bootstrap_interval
 
+PROGRAM = "graphmeta.experiments.fidelity"
 N_BEST = 10
 
 
@@ -69,44 +65,25 @@ def changes(model: ColdStartRecommender, split: ColdSplit, *, k: int, n_users: i
 
 def main(argv: list[str] | None = None) -> int:
     """Train, explain, print a table and return the exit code: 2 where that cannot be done."""
-    parser = argparse.ArgumentParser(
-        prog="python -m graphmeta.experiments.fidelity", allow_abbrev=False
-    )
-    parser.add_argument("--data", help="a named data set; by default ratings of a PyPI package")
-    parser.add_argument("--data-root", help="the folder of data sets that are not shipped")
+    parser = split_options(PROGRAM)
     parser.add_argument("--k", type=int, nargs="+", default=[3, 5, 10], help="items shown")
     parser.add_argument("--users", type=int, default=200, help="most test users of all splits")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
-    parser.add_argument("--epochs", type=int, default=20, help="most epochs of training")
-    parser.add_argument("--out", type=Path, help="write the table to this Markdown file")
     typed = parser.parse_args(argv)
-    console = Console()
-    try:
-        found = _run(typed)
-        text = _report(found, sys.argv[1:] if argv is None else argv)
-        console.print(text, markup=False, soft_wrap=True)
-        if typed.out is not None:
-            write_whole(typed.out, lambda path: path.write_text(text + "\n"))
-    except GraphMetaError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    return 0
+    return run_report(typed, lambda: _report(_run(typed), argv))
 
 
 def _run(typed: argparse.Namespace) -> dict[int, pd.DataFrame]:
-    given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
-    settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
+    if min(typed.k) < 1 or typed.users < 1:
+        raise ConfigError(f"--k {min(typed.k)} and --users {typed.users} must be at least 1")
     parts: dict[int, list[pd.DataFrame]] = {k: [] for k in typed.k}
     n_users = -(-typed.users // len(typed.seeds))
-    for split in load_run_data(settings).splits:
-        model = ColdStartRecommender(epochs=typed.epochs, seed=split.seed)
-        model.fit(split.train, split.validation)
+    for split, model in fitted_splits(typed):
         for k, found in parts.items():
             found.append(changes(model, split, k=k, n_users=n_users))
     return {k: pd.concat(found, ignore_index=True)[: typed.users] for k, found in parts.items()}
 
 
-def _report(found: dict[int, pd.DataFrame], words: list[str]) -> str:
+def _report(found: dict[int, pd.DataFrame], argv: list[str] | None) -> str:
     rows = []
     for name in CHOICES:
         cells = [name]
@@ -114,9 +91,7 @@ def _report(found: dict[int, pd.DataFrame], words: list[str]) -> str:
             low, high = bootstrap_interval(table[[name]].to_numpy(np.float64))
             cells.append(f"{table[name].mean():.1%} ({low[0]:.1%} to {high[0]:.1%})")
         rows.append(cells)
-    machine = environment()
     header = ["left out", *(f"k = {k}" for k in found)]
-    command = " ".join(["python -m graphmeta.experiments.fidelity", *words])
     n_users = min(len(table) for table in found.values())
     return "\n".join(
         [
@@ -128,7 +103,7 @@ def _report(found: dict[int, pd.DataFrame], words: list[str]) -> str:
             "",
             markdown_table(header, rows),
             "",
-            f"`{command}`, {now()}, commit {machine['commit']}, {machine['machine']['cpu']}",
+            made_by(PROGRAM, argv),
         ]
     )
 

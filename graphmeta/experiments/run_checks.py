@@ -27,7 +27,8 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
     """Return what is too alike to be true, a line for each finding.
 
     At k = 1 nothing can be left out to adapt on, so the adapted and the unadapted encoder agree.
-    They may also where adapting changes scores but nobody's best items, as the report then shows.
+    They may also where adapting changes every user's scores but nobody's best items, as the report
+    then shows.
     Two trainings whose best weights are those before training have the same ones.
     """
     blind = [method.name for method in methods if not method.is_personalised]
@@ -84,9 +85,11 @@ def adaptation_notes(cells: Sequence[Cell]) -> list[str]:
 
 
 def _moved_by_adapting(cells: Sequence[Cell]) -> set[int]:
-    """Return the support sizes at which adapting changed the scores of best items."""
+    """Return the support sizes at which adapting changed every user's scores of best items."""
     found = [cell.rankings for cell in cells if cell.method in ("adapted", "unadapted")]
     if len(found) < 2:
         return set()
     both = found[0].merge(found[1], on=["user", "k", "item"])
-    return set(both["k"][both["score_x"] != both["score_y"]].tolist())
+    both["is_moved"] = both["score_x"] != both["score_y"]
+    everyone = both.groupby(["k", "user"])["is_moved"].any().groupby("k").all()
+    return set(everyone.index[everyone].tolist())

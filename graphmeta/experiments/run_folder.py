@@ -93,7 +93,7 @@ class RunFolder:
 
     def write_frame(self, name: str, frame: pd.DataFrame) -> None:
         """Write a Parquet file; see `write`."""
-        self.write(name, lambda path: frame.to_parquet(path, index=False))
+        self.write(name, lambda path: frame.to_parquet(path, index=False, compression="zstd"))
 
     def read_json(self, name: str) -> Any:
         """Return what a JSON file of the run holds, None where there is no such file."""

@@ -88,13 +88,13 @@ def read_bundle(path: str | Path) -> Bundle:
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
-        NotImplementedError,  # A compression that nobody here wrote.
+        RuntimeError,  # Of zipfile: a password, or a compression that it does not know.
         KeyError,
         TypeError,
         AttributeError,
         UnicodeDecodeError,
         json.JSONDecodeError,
-        pa.ArrowInvalid,
+        pa.ArrowException,
         SafetensorError,
     ) as error:
         raise DataError(

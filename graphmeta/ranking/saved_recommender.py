@@ -167,7 +167,7 @@ def _graph(bundle: Bundle) -> HeteroData:
 def _arrow_ids(ids: IdMap) -> pa.Array:
     try:
         array = pa.array(ids.ids)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         raise DataError(
             f"item ids cannot be saved ({error}); use texts or numbers, all of one kind"
         ) from error

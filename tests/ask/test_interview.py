@@ -110,3 +110,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert main(["--by", "trivia"]) == 2
     assert "--by 'trivia' must be one of" in capsys.readouterr().err
+    assert main(["--questions", "-1"]) == 2
+    assert "--questions -1 must be 0 or more" in capsys.readouterr().err

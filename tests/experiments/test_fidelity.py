@@ -35,3 +35,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_what_cannot_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", "nowhere"]) == 2
     assert "error: " in capsys.readouterr().err
+    for words in (["--k", "0"], ["--users", "0"]):
+        assert main(words) == 2
+        assert "must be at least 1" in capsys.readouterr().err

@@ -40,6 +40,15 @@ def test_adapting_that_changes_scores_but_no_ranking_has_not_collapsed() -> None
     assert adaptation_notes([cell("unadapted"), cell("ease", added=1e-4)]) == []
 
 
+def test_adapting_that_passes_a_user_by_is_found() -> None:
+    adapted = cell("adapted", added=1e-4)
+    cells = [cell("unadapted"), adapted]
+    rows = adapted.rankings["user"] == "u3"
+    adapted.rankings.loc[rows, "score"] = cells[0].rankings["score"][rows]
+    assert len(collapsed(cells, METHODS)) == 1
+    assert adaptation_notes(cells) == []
+
+
 def test_adapting_that_changes_nothing_is_found_where_there_is_something_to_adapt_on() -> None:
     assert collapsed([cell("unadapted", k=1), cell("adapted", k=1)], METHODS) == []
     findings = collapsed([cell("unadapted"), cell("adapted")], METHODS)

@@ -123,6 +123,12 @@ def test_a_damaged_file_is_refused(saved: Path, tmp_path: Path) -> None:
         bad.write_bytes(damaged)
         with pytest.raises(DataError, match=r"bad\.gm is damaged or no bundle|is not what was"):
             ColdStartRecommender.load(bad)
+    # A part with a password, and one of a compression that nobody knows.
+    header = content.index(b"PK\x01\x02")
+    for at, value in ((8, 1), (10, 99)):
+        bad.write_bytes(content[: header + at] + bytes([value]) + content[header + at + 1 :])
+        with pytest.raises(DataError, match="is damaged or no bundle"):
+            ColdStartRecommender.load(bad)
     with pytest.raises(DataNotFoundError, match=r"no file .*none\.gm"):
         ColdStartRecommender.load(tmp_path / "none.gm")
     with pytest.raises(DataError, match="is damaged or no bundle"):

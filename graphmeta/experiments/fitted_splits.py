@@ -1,0 +1,72 @@
+"""The default recommender on splits of a data set, for experiments that ask more of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from graphmeta.data import ColdSplit
+from graphmeta.data.whole_file import write_whole
+from graphmeta.errors import GraphMetaError
+from graphmeta.experiments.manifest import environment, now
+from graphmeta.experiments.run_data import load_run_data
+from graphmeta.experiments.settings import ColdStartSettings
+from graphmeta.ranking import ColdStartRecommender
+
+
+def split_options(program: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that `fitted_splits` and `run_report` read.
+
+    Args:
+        program: The module, as in `python -m`.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", allow_abbrev=False)
+    parser.add_argument("--data", help="a named data set; by default ratings of a PyPI package")
+    parser.add_argument("--data-root", help="the folder of data sets that are not shipped")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
+    parser.add_argument("--epochs", type=int, default=20, help="most epochs of training")
+    parser.add_argument("--out", type=Path, help="write the report to this Markdown file")
+    return parser
+
+
+def fitted_splits(
+    typed: argparse.Namespace, *, random_share: float = 0.0
+) -> Iterator[tuple[ColdSplit, ColdStartRecommender]]:
+    """Yield each split, and a recommender that was fitted on it.
+
+    Args:
+        typed: What was read by a parser of `split_options`.
+        random_share: As of the recommender.
+    """
+    given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
+    settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
+    for split in load_run_data(settings).splits:
+        model = ColdStartRecommender(
+            random_share=random_share, epochs=typed.epochs, seed=split.seed
+        )
+        yield split, model.fit(split.train, split.validation)
+
+
+def run_report(typed: argparse.Namespace, report: Callable[[], str]) -> int:
+    """Print a report, write it where asked; return the exit code, 2 where it cannot be made."""
+    try:
+        text = report()
+        Console().print(text, markup=False, soft_wrap=True)
+        if typed.out is not None:
+            write_whole(typed.out, lambda path: path.write_text(text + "\n"))
+    except GraphMetaError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+def made_by(program: str, argv: Sequence[str] | None) -> str:
+    """Return the line of a report that says how, when and where it was made."""
+    words = sys.argv[1:] if argv is None else argv
+    machine = environment()
+    command = " ".join([f"python -m {program}", *words])
+    return f"`{command}`, {now()}, commit {machine['commit']}, {machine['machine']['cpu']}"
