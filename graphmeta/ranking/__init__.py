@@ -11,12 +11,14 @@ from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.significance import compare_paired, holm
 from graphmeta.ranking.top_k import top_k
+from graphmeta.ranking.user_state import UserState
 
 __all__ = [
     "ColdStartRecommender",
     "Evaluation",
     "Ranking",
     "Scorer",
+    "UserState",
     "check_collapse",
     "check_query_blind",
     "compare_paired",

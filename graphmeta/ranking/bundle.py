@@ -35,12 +35,12 @@ class Bundle:
     Args:
         config: Settings, as JSON has them.
         tensors: Groups of named tensors.
-        columns: Named Arrow arrays, such as ids.
+        tables: Named Arrow tables, such as the one column of ids.
     """
 
     config: dict[str, Any]
     tensors: dict[str, dict[str, Tensor]]
-    columns: dict[str, pa.Array]
+    tables: dict[str, pa.Table]
 
 
 def write_bundle(path: str | Path, bundle: Bundle) -> None:
@@ -53,8 +53,8 @@ def write_bundle(path: str | Path, bundle: Bundle) -> None:
     for name, tensors in bundle.tensors.items():
         ready = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         parts[f"{name}.safetensors"] = save(ready)
-    for name, column in bundle.columns.items():
-        parts[f"{name}.arrow"] = _arrow(column)
+    for name, table in bundle.tables.items():
+        parts[f"{name}.arrow"] = _arrow(table)
     manifest = {
         "format": FORMAT,
         "graphmeta": version("graphmeta"),
@@ -115,23 +115,22 @@ def _read(path: Path) -> Bundle:
         if hashlib.sha256(parts[name]).hexdigest() != digest:
             raise DataError(f"{name} in {path} is not what was saved; take another copy")
     config = json.loads(parts.pop("config.json"))
-    tensors, columns = {}, {}
+    tensors, tables = {}, {}
     for name, part in parts.items():
         stem, _, kind = name.rpartition(".")
         if kind == "safetensors":
             tensors[stem] = load(part)
         else:
-            columns[stem] = pa.ipc.open_stream(part).read_all()["ids"].combine_chunks()
-    return Bundle(config, tensors, columns)
+            tables[stem] = pa.ipc.open_stream(part).read_all()
+    return Bundle(config, tensors, tables)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
-def _arrow(column: pa.Array) -> bytes:
+def _arrow(table: pa.Table) -> bytes:
     sink = io.BytesIO()
-    table = pa.table({"ids": column})
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()

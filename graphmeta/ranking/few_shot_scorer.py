@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -29,10 +30,12 @@ class FewShotScorer:
         head: Scores the catalogue.
         sampler: Samples the subgraph around a support.
         batch_size: Users per block.
-        seed: Draws neighbours.
+        seed: Draws neighbours, for a node the same ones each time.
         gate: Whether to adapt, by support size; the choice of the nearest size counts, and
             without any every user is adapted.
         prior: What is added to the scores.
+        niche: How much of the logarithm of an item's popularity is taken from its score; below 0
+            it is added.
     """
 
     learner: Learner
@@ -42,6 +45,7 @@ class FewShotScorer:
     seed: int = 0
     gate: dict[int, bool] = field(default_factory=dict)
     prior: PriorBlend | None = None
+    niche: float = 0.0
 
     def fit(self, train: HeteroData) -> Self:
         """Return self: the learner is trained already."""
@@ -74,11 +78,18 @@ class FewShotScorer:
         return "adapted" if adapts and self.is_adapted(k) else "unadapted"
 
     @torch.no_grad()
-    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
+    def score(
+        self,
+        support: Support,
+        *,
+        weights: FastWeights | None = None,
+        candidates: Tensor | None = None,
+    ) -> Tensor:
         """Return each user's score of every item, or of some candidates.
 
         Args:
             support: What the users have shown.
+            weights: The users' own weights where they are at hand, as `adapt` returns them.
             candidates: Catalogue rows to score, the same for all users or each user's own.
 
         Shapes:
@@ -93,18 +104,40 @@ class FewShotScorer:
             candidates = of_each_user(candidates, len(support), n_items).to(self.device)
         self.learner.eval()
         scores = []
-        for start in range(0, len(support), self.batch_size):
-            found = self._score_block(support[slice(start, start + self.batch_size)])
-            if candidates is not None:
-                found = found.gather(1, candidates[start : start + self.batch_size])
-            scores.append(found)
+        for rows in self._blocks(support):
+            episodes = self.episodes(support[rows])
+            if weights:
+                own = {name: weight[rows].to(self.device) for name, weight in weights.items()}
+            else:
+                own = self.fast_weights(episodes)
+            found = self.learner.score(episodes, own, self.head)
+            added = self.added(support.item_index.size(1))
+            found = found if added is None else found + added
+            scores.append(found if candidates is None else found.gather(1, candidates[rows]))
         return torch.cat(scores)
 
-    def _score_block(self, block: Support) -> Tensor:
-        episodes = self.episodes(block)
-        scores = self.learner.score(episodes, self.fast_weights(episodes), self.head)
-        added = self.added(block.item_index.size(1))
-        return scores if added is None else scores + added
+    @torch.no_grad()
+    def adapt(self, support: Support) -> FastWeights:
+        """Return each user's own weights, none where `source` is not "adapted".
+
+        Shapes:
+            output: `[n_users, *parameter_shape]` for each adapted parameter.
+
+        Raises:
+            DataError: A support item is unknown.
+        """
+        if self.source(support.item_index.size(1)) != "adapted" or not len(support):
+            return {}
+        self.learner.eval()
+        blocks = [
+            self.learner.adapt(self.episodes(support[rows]), self.head)
+            for rows in self._blocks(support)
+        ]
+        return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
+
+    def _blocks(self, support: Support) -> Iterator[slice]:
+        for start in range(0, len(support), self.batch_size):
+            yield slice(start, start + self.batch_size)
 
     def episodes(self, support: Support) -> EpisodeBatch:
         """Return the subgraphs around the supports of a block of users, on `device`.
@@ -112,8 +145,7 @@ class FewShotScorer:
         Raises:
             DataError: A support item is unknown.
         """
-        generator = torch.Generator().manual_seed(self.seed)
-        return self.sampler.sample(support.to("cpu"), generator=generator).to(self.device)
+        return self.sampler.sample(support.to("cpu"), seed=self.seed).to(self.device)
 
     def fast_weights(self, episodes: EpisodeBatch) -> FastWeights:
         """Return each user's own weights, or the shared ones where the gate says so."""
@@ -123,4 +155,9 @@ class FewShotScorer:
 
     def added(self, k: int) -> Tensor | None:
         """Return what is added to the scores of users with `k` interactions; `[n_items]`."""
-        return None if self.prior is None else self.prior.of(k)
+        added = None if self.prior is None else self.prior.of(k)
+        if not self.niche:
+            return added
+        nobody = torch.tensor([-1], device=self.device)
+        wanted = -self.niche * self.head.vote.popularity(nobody)[0].log()
+        return wanted if added is None else added + wanted

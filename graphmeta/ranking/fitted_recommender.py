@@ -2,99 +2,33 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.data.id_map import IdMap
-from graphmeta.errors import DataError
-from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.ranking.fitted_model import FittedModel
 from graphmeta.ranking.histories import (
     OnUnknown,
     allowed_items,
     histories_of_table,
     one_history,
 )
-from graphmeta.ranking.prior_blend import Blend
-from graphmeta.ranking.rank_histories import rank_histories, ranked_frame
+from graphmeta.ranking.rank_histories import best_items, rank_histories, ranked_frame, refuse_k
 from graphmeta.ranking.ranked_items import Ranking
+from graphmeta.ranking.user_state import UserState, appended
 
 
-class FittedRecommender:
-    """Scores and recommends with a trained model, which it does not change.
-
-    A subclass sets the model and the graph that it was trained on.
-    """
-
-    _fitted: FewShotScorer | None = None
-    _train: HeteroData | None = None
-
-    @property
-    def fitted(self) -> FewShotScorer:
-        """The trained model.
-
-        Raises:
-            DataError: The recommender is not fitted.
-        """
-        if self._fitted is None:
-            raise DataError("the recommender is not fitted; call fit(train) first, or load one")
-        return self._fitted
-
-    @property
-    def gate(self) -> dict[int, bool]:
-        """Whether validation users gained by adapting, by support size; empty without them."""
-        return {} if self._fitted is None else dict(self._fitted.gate)
-
-    @property
-    def blend(self) -> dict[int, Blend]:
-        """What validation users added to the scores, by support size."""
-        prior = None if self._fitted is None else self._fitted.prior
-        return {} if prior is None else dict(prior.chosen)
-
-    def adapted(self) -> Self:
-        """Return a recommender with the same weights that adapts every user."""
-        return self._gated(True)
-
-    def unadapted(self) -> Self:
-        """Return a recommender with the same weights that adapts no user."""
-        return self._gated(False)
-
-    def _gated(self, is_adapted: bool) -> Self:
-        other = copy.copy(self)
-        other._fitted = self.fitted.gated(is_adapted)
-        return other
-
-    def is_adapted(self, k: int) -> bool:
-        """Return whether users with `k` interactions are adapted: the nearest choice at hand."""
-        return self.fitted.is_adapted(k)
-
-    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
-        """Return each user's score of every item, or of some candidates.
-
-        Users of one call may share random draws; the same support and seed give the same scores.
-
-        Args:
-            support: What the users have shown.
-            candidates: Catalogue rows to score, the same for all users or each user's own.
-
-        Shapes:
-            candidates: int64, `[m]` or `[n_users, m]`.
-            output: float32, `[n_users, n_items]` or `[n_users, m]`, on `device`.
-
-        Raises:
-            DataError: The recommender is not fitted, a support item is unknown, or a candidate is
-                not in the catalogue.
-        """
-        return self.fitted.score(support, candidates=candidates)
+class FittedRecommender(FittedModel):
+    """Recommends to users never seen, in the caller's ids."""
 
     def recommend(
         self,
-        history: Iterable[Any],
+        history: Iterable[Any] | UserState,
         k: int = 10,
         *,
         ratings: Iterable[Any] | None = None,
@@ -102,19 +36,23 @@ class FittedRecommender:
         user_x: Tensor | None = None,
         include: Iterable[Any] | None = None,
         exclude: Iterable[Any] = (),
+        filters: Mapping[str, Any] | None = None,
         on_unknown: OnUnknown = "raise",
     ) -> Ranking:
         """Return the `k` best items for one new user, best first, less the history.
 
         Args:
             history: Ids of the items that the user interacted with, oldest first; may be empty.
-                Of an item that comes again the first interaction counts.
+                Of an item that comes again the first interaction counts. Or what `adapt` made of
+                them, which saves adapting again.
             k: How many items to return.
             ratings: A number for each item of the history, where the training graph has ratings.
             times: A number of seconds since 1970, or a date, for each; they set the order.
             user_x: The user's features where known, as `x` of the training graph's users.
             include: Ids of the only items that may be recommended; None for all.
             exclude: Ids of items that may not be.
+            filters: What items must be like, by the columns of `describe_items`: a value, a list of
+                which one is enough, or `{"min": ..., "max": ...}`.
             on_unknown: What to do about ids that are not in the catalogue: "raise", or leave them
                 out with ("warn") or without ("drop") a warning.
 
@@ -123,25 +61,121 @@ class FittedRecommender:
 
         Raises:
             UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
-            ConfigError: `k` is not positive, or exceeds the items left to recommend.
-            DataError: The recommender is not fitted, `user_x` does not fit the training graph, or
-                ratings or times do not fit the history.
+            ConfigError: `k` is not positive or exceeds the items left to recommend, a filter does
+                not fit the items, or there are ratings, times or features beside a state.
+            DataError: The recommender is not fitted, `user_x` does not fit the training graph,
+                ratings or times do not fit the history, or the state is another model's.
         """
-        item_ids = self.item_ids
-        histories = one_history(
-            history, item_ids, ratings=ratings, times=times, on_unknown=on_unknown
+        unknown: tuple[Any, ...] = ()
+        item_ids, weights = self.item_ids, None
+        if isinstance(history, UserState):
+            if not (ratings is None and times is None and user_x is None):
+                raise ConfigError(
+                    "a state holds its ratings, times and features; leave them out, or call update"
+                )
+            self._refuse_foreign(history)
+            support, weights = history.support, history.weights
+        else:
+            support, unknown = self._support(history, ratings, times, user_x, on_unknown)
+        allowed = allowed_items(
+            item_ids,
+            include=include,
+            exclude=exclude,
+            filters=filters,
+            item_table=self._item_table,
+            on_unknown=on_unknown,
         )
-        allowed = allowed_items(item_ids, include=include, exclude=exclude, on_unknown=on_unknown)
-        if user_x is not None:
-            user_x = self._checked(user_x).unsqueeze(0)
-        (best,) = rank_histories(self.fitted, histories, k=k, allowed=allowed, user_x=user_x)
+        shown = support.item_index[0]
+        refuse_k(k, int(allowed.sum() - allowed[shown].sum()))
+        items, scores = best_items(self.fitted, support, k=k, allowed=allowed, weights=weights)
         return Ranking(
-            tuple(item_ids.to_ids(best.items[0]).tolist()),
-            tuple(best.scores[0].tolist()),
-            best.source,
-            best.support,
-            histories.unknown,
+            tuple(item_ids.to_ids(items[0]).tolist()),
+            tuple(scores[0].tolist()),
+            self.fitted.source(len(shown)),
+            support,
+            unknown,
         )
+
+    def adapt(
+        self,
+        history: Iterable[Any],
+        *,
+        ratings: Iterable[Any] | None = None,
+        times: Iterable[Any] | None = None,
+        user_x: Tensor | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> UserState:
+        """Return what `recommend` needs to rank for one user again, without adapting again.
+
+        Args:
+            history: As for `recommend`, like all others.
+            ratings: A number for each item.
+            times: A time for each item.
+            user_x: The user's features.
+            on_unknown: What to do about ids that are not in the catalogue.
+
+        Raises:
+            UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
+            DataError: As `recommend` raises it.
+        """
+        return self._state(self._support(history, ratings, times, user_x, on_unknown)[0])
+
+    def update(
+        self,
+        state: UserState,
+        history: Iterable[Any],
+        *,
+        ratings: Iterable[Any] | None = None,
+        times: Iterable[Any] | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> UserState:
+        """Return the state after further interactions; the given one is not changed.
+
+        The user is adapted anew, to all interactions: the same as if they had come at once.
+
+        Args:
+            state: What `adapt` or `update` returned.
+            history: Ids of the items that came since, oldest first. Of an item that comes again
+                the first interaction counts.
+            ratings: A number for each item, if the state has ratings.
+            times: A time for each item, if the state has times.
+            on_unknown: What to do about ids that are not in the catalogue.
+
+        Raises:
+            UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
+            DataError: The state is another model's, or has ratings or times and the new
+                interactions have not, or the other way round.
+        """
+        self._refuse_foreign(state)
+        new = self._support(history, ratings, times, None, on_unknown)[0]
+        return self._state(appended(state.support, new))
+
+    def _support(
+        self,
+        history: Iterable[Any],
+        ratings: Iterable[Any] | None,
+        times: Iterable[Any] | None,
+        user_x: Tensor | None,
+        on_unknown: OnUnknown,
+    ) -> tuple[Support, tuple[Any, ...]]:
+        """Return one user's support, and the ids that were left out."""
+        histories = one_history(
+            history, self.item_ids, ratings=ratings, times=times, on_unknown=on_unknown
+        )
+        ((_, support),) = histories.blocks(1)
+        if user_x is not None:
+            support = replace(support, user_x=self._checked(user_x).unsqueeze(0))
+        return support, histories.unknown
+
+    def _state(self, support: Support) -> UserState:
+        source = self.fitted.source(support.item_index.size(1))
+        return UserState(support, self.fitted.adapt(support), source, self.fingerprint)
+
+    def _refuse_foreign(self, state: UserState) -> None:
+        if state.model != self.fingerprint:
+            raise DataError(
+                "the state was made by another model; adapt from the user's history anew"
+            )
 
     def recommend_table(
         self,
@@ -154,6 +188,7 @@ class FittedRecommender:
         time: str | None = None,
         include: Iterable[Any] | None = None,
         exclude: Iterable[Any] = (),
+        filters: Mapping[str, Any] | None = None,
         on_unknown: OnUnknown = "raise",
     ) -> pd.DataFrame:
         """Return the `k` best items for every new user of a table, less the user's own.
@@ -169,6 +204,7 @@ class FittedRecommender:
             time: Column with seconds since 1970 or dates, which set the order, or None.
             include: Ids of the only items that may be recommended; None for all.
             exclude: Ids of items that may not be.
+            filters: As in `recommend`.
             on_unknown: As in `recommend`; a user of whom nothing is known gets popular items.
 
         Returns:
@@ -177,7 +213,8 @@ class FittedRecommender:
 
         Raises:
             UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
-            ConfigError: `k` is not positive, or exceeds the items left for some user.
+            ConfigError: `k` is not positive or exceeds the items left for some user, or a filter
+                does not fit the items.
             DataError: The recommender is not fitted, or a column is missing or cannot be used.
         """
         item_ids = self.item_ids
@@ -190,30 +227,16 @@ class FittedRecommender:
             time=time,
             on_unknown=on_unknown,
         )
-        allowed = allowed_items(item_ids, include=include, exclude=exclude, on_unknown=on_unknown)
+        allowed = allowed_items(
+            item_ids,
+            include=include,
+            exclude=exclude,
+            filters=filters,
+            item_table=self._item_table,
+            on_unknown=on_unknown,
+        )
         blocks = list(rank_histories(self.fitted, histories, k=k, allowed=allowed))
         return ranked_frame(blocks, histories.users, item_ids)
-
-    @property
-    def train_graph(self) -> HeteroData:
-        """The graph that the model was trained on; a loaded one has no ids of users.
-
-        Raises:
-            DataError: The recommender is not fitted.
-        """
-        if self._train is None:
-            raise DataError("the recommender is not fitted; call fit(train) first, or load one")
-        return self._train
-
-    @property
-    def item_ids(self) -> IdMap:
-        """The catalogue's ids.
-
-        Raises:
-            DataError: The recommender is not fitted.
-        """
-        ids: IdMap = self.train_graph["item"].id_map
-        return ids
 
     def _checked(self, user_x: Tensor) -> Tensor:
         known = self.fitted.head.table.user_x

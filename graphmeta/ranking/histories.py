@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,7 @@ from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.table import numbers, require_columns, time_values
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
+from graphmeta.ranking.item_filters import matching_items
 
 OnUnknown = Literal["raise", "warn", "drop"]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -178,9 +179,11 @@ def read_histories(
 def allowed_items(
     item_ids: IdMap,
     *,
-    include: Iterable[Any] | None,
-    exclude: Iterable[Any],
-    on_unknown: OnUnknown,
+    include: Iterable[Any] | None = None,
+    exclude: Iterable[Any] = (),
+    filters: Mapping[str, Any] | None = None,
+    item_table: pd.DataFrame | None = None,
+    on_unknown: OnUnknown = "raise",
 ) -> Tensor:
     """Return which items may be recommended; bool, `[n_items]`.
 
@@ -188,16 +191,20 @@ def allowed_items(
         item_ids: The catalogue.
         include: Ids of the only items that may be; None for all.
         exclude: Ids of items that may not be.
+        filters: What the items must be like, see `matching_items`.
+        item_table: What is known of the items.
         on_unknown: What to do about ids that are not in the catalogue.
 
     Raises:
         UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
+        ConfigError: A filter does not fit the item table.
     """
     allowed = np.full(len(item_ids) + 1, include is None)  # The last is for the unknown.
     if include is not None:
         allowed[item_rows(include, item_ids, on_unknown=on_unknown, name="include")] = True
     allowed[item_rows(exclude, item_ids, on_unknown=on_unknown, name="exclude")] = False
-    return torch.from_numpy(allowed[:-1])
+    found = torch.from_numpy(allowed[:-1])
+    return found & matching_items(item_table, filters) if filters else found
 
 
 def item_rows(ids: Iterable[Any], item_ids: IdMap, *, on_unknown: OnUnknown, name: str) -> Array:

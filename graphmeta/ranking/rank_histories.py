@@ -14,6 +14,7 @@ from torch import Tensor
 from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
+from graphmeta.meta.learner import FastWeights
 from graphmeta.ranking.few_shot_scorer import FewShotScorer, Source
 from graphmeta.ranking.histories import Histories
 
@@ -61,28 +62,60 @@ def rank_histories(
     Raises:
         ConfigError: `k` is not positive, or exceeds the items left for some user.
     """
-    _refuse_k(k, histories, allowed)
-    allowed = allowed.to(scorer.device)
+    _refuse_for_anyone(k, histories, allowed)
     for users, support in histories.blocks(scorer.batch_size):
         if user_x is not None:
             support = replace(support, user_x=user_x[torch.from_numpy(users)])
-        scores = scorer.score(support).masked_fill(~allowed, -torch.inf)
-        shown = support.item_index.to(scorer.device)
-        best = scores.scatter(1, shown, -torch.inf).topk(k)
-        source = scorer.source(shown.size(1))
-        yield RankedBlock(users, support, best.indices.cpu(), best.values.cpu(), source)
+        items, scores = best_items(scorer, support, k=k, allowed=allowed)
+        source = scorer.source(support.item_index.size(1))
+        yield RankedBlock(users, support, items, scores, source)
 
 
-def _refuse_k(k: int, histories: Histories, allowed: Tensor) -> None:
+def best_items(
+    scorer: FewShotScorer,
+    support: Support,
+    *,
+    k: int,
+    allowed: Tensor,
+    weights: FastWeights | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the rows and scores of each user's best items, less the support.
+
+    Args:
+        scorer: Scores the catalogue.
+        support: What the users have shown.
+        k: How many items to return; at least as many must be left to recommend.
+        allowed: Which items may be recommended, to all users or to each.
+        weights: The users' own weights where they are at hand.
+
+    Shapes:
+        allowed: bool, `[n_items]` or `[n_users, n_items]`.
+        output: int64 and float32, `[n_users, k]`.
+    """
+    scores = scorer.score(support, weights=weights)
+    scores = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+    best = scores.scatter(1, support.item_index.to(scores.device), -torch.inf).topk(k)
+    return best.indices.cpu(), best.values.cpu()
+
+
+def refuse_k(k: int, left: int, whose: str = "") -> None:
+    """Check how many items are asked for.
+
+    Raises:
+        ConfigError: `k` is not positive, or exceeds the items left to recommend.
+    """
+    if not 1 <= k <= left:
+        raise ConfigError(
+            f"k={k} is outside 1..{left}, the items left to recommend{whose}; change k"
+        )
+
+
+def _refuse_for_anyone(k: int, histories: Histories, allowed: Tensor) -> None:
     known, n_users = histories.known, len(histories.users)
     shown = known["user"][allowed.numpy()[known["item"]]]
     left = int(allowed.sum()) - np.bincount(shown, minlength=n_users)
-    fewest = int(left.min(initial=int(allowed.sum())))
-    if not 1 <= k <= fewest:
-        of = f" to user {histories.users[int(left.argmin())]}" if n_users > 1 else ""
-        raise ConfigError(
-            f"k={k} is outside 1..{fewest}, the items left to recommend{of}; change k"
-        )
+    whose = f" to user {histories.users[int(left.argmin())]}" if n_users > 1 else ""
+    refuse_k(k, int(left.min(initial=int(allowed.sum()))), whose)
 
 
 def ranked_frame(

@@ -144,7 +144,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         self.seed = seed
         self.losses: list[float] = []
         self.validation_scores: list[float] = []
-        self._fitted = self._train = None
+        self._fitted = self._train = self._item_table = None
 
     def fit(
         self,
@@ -208,7 +208,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         if users is not None:
             scorer = self._choose(scorer, train, users, first)
         self.losses, self.validation_scores = trainer.losses, best.figures
-        self._fitted, self._train = scorer, train
+        self._fitted, self._train, self._item_table = scorer, train, None
         return self
 
     def _choose(
@@ -291,21 +291,28 @@ class ColdStartRecommender(Parameters, FittedRecommender):
     def save(self, path: str | Path) -> None:
         """Write the trained model to one file, which `load` reads: whole, or not at all.
 
-        The file holds weights, settings, the catalogue's ids and the training graph, whose users
-        (without their ids) vote for items. It holds tensors, text and numbers only; reading it
-        executes nothing.
+        The file holds weights, settings, the catalogue's ids, what `describe_items` was given and
+        the training graph, whose users (without their ids) vote for items. It holds tensors, text
+        and numbers only; reading it executes nothing.
 
         Args:
             path: The file, by custom with the suffix `.gm`.
 
         Raises:
-            DataError: The recommender is not fitted, or the ids or the graph cannot be saved.
+            DataError: The recommender is not fitted, or the ids, the item table or the graph
+                cannot be saved.
             OutputError: The file cannot be written; an older one is as it was.
         """
         settings = {n: v for n, v in self.get_params().items() if n not in ("learner", "device")}
         write_bundle(
             path,
-            to_bundle(self.fitted, self.train_graph, settings, is_default=self.learner is None),
+            to_bundle(
+                self.fitted,
+                self.train_graph,
+                settings,
+                is_default=self.learner is None,
+                item_table=self._item_table,
+            ),
         )
 
     @classmethod
@@ -343,7 +350,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             for name, value in saved.items()
         }
         model = cls(learner, device=device, **settings)
-        model._fitted, model._train = from_bundle(
+        model._fitted, model._train, model._item_table = from_bundle(
             bundle, learner=learner, device=usable_device(device)
         )
         return model

@@ -27,7 +27,12 @@ FEATURES = ("user_x", "item_x")
 
 
 def to_bundle(
-    scorer: FewShotScorer, train: HeteroData, settings: dict[str, Any], *, is_default: bool
+    scorer: FewShotScorer,
+    train: HeteroData,
+    settings: dict[str, Any],
+    *,
+    is_default: bool,
+    item_table: pd.DataFrame | None = None,
 ) -> Bundle:
     """Return all that scores new users as `scorer` does.
 
@@ -38,10 +43,11 @@ def to_bundle(
         train: The training graph.
         settings: The recommender's, as JSON has them.
         is_default: The learner is the default one, which its settings suffice to build.
+        item_table: What is known of the items.
 
     Raises:
         DataError: The graph has more than users, items and their interactions, or ids that are
-            neither text nor numbers nor dates.
+            neither text nor numbers nor dates, or the item table cannot be saved.
     """
     config = {
         "settings": settings,
@@ -58,13 +64,16 @@ def to_bundle(
     if scorer.prior is not None:
         config["blend"] = {str(k): list(blend) for k, blend in scorer.prior.chosen.items()}
         tensors["prior"] = dict(scorer.prior.log_prior)
-    return Bundle(config, tensors, {"item_ids": _arrow_ids(train["item"].id_map)})
+    tables = {"item_ids": pa.table({"ids": _arrow_ids(train["item"].id_map)})}
+    if item_table is not None:
+        tables["item_table"] = _arrow_table(item_table)
+    return Bundle(config, tensors, tables)
 
 
 def from_bundle(
     bundle: Bundle, *, learner: Learner | None, device: torch.device
-) -> tuple[FewShotScorer, HeteroData]:
-    """Return the model, and the graph that it was trained on.
+) -> tuple[FewShotScorer, HeteroData, pd.DataFrame | None]:
+    """Return the model, the graph that it was trained on, and what is known of the items.
 
     Args:
         bundle: What `to_bundle` returned.
@@ -110,7 +119,8 @@ def from_bundle(
         gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
         prior=_prior(bundle, device),
     )
-    return scorer, train
+    table = bundle.tables.get("item_table")
+    return scorer, train, None if table is None else table.to_pandas()
 
 
 def described(learner: Learner) -> str:
@@ -159,7 +169,7 @@ def _graph(bundle: Bundle) -> HeteroData:
     return bipartite_graph(
         tensors.pop("edge_index").long(),
         user_ids=IdMap(range(bundle.config["n_users"])),
-        item_ids=IdMap(pd.Index(bundle.columns["item_ids"].to_pandas())),
+        item_ids=IdMap(pd.Index(bundle.tables["item_ids"]["ids"].to_pandas())),
         **tensors,
     )
 
@@ -174,3 +184,13 @@ def _arrow_ids(ids: IdMap) -> pa.Array:
     if pa.types.is_nested(array.type):
         raise DataError(f"item ids of type {array.type} cannot be saved; use texts or numbers")
     return array
+
+
+def _arrow_table(item_table: pd.DataFrame) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(item_table, preserve_index=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"the item table cannot be saved ({error}); keep columns of one kind, such as texts, "
+            "numbers or dates"
+        ) from error

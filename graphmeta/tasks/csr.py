@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphmeta.errors import ConfigError, DataError
+from graphmeta.tasks.fixed_draws import fixed_draws
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def sample_neighbors(
     seeds: Tensor,
     fanout: int,
     *,
-    generator: torch.Generator | None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
     before: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw up to `fanout` edges of every seed, uniformly and without replacement.
@@ -109,7 +111,9 @@ def sample_neighbors(
         csr: The rows to draw from.
         seeds: Rows; one that appears twice is drawn for twice, independently.
         fanout: The most edges per seed; -1 takes all.
-        generator: The source of randomness; may be None only where `fanout` is -1 or 0.
+        generator: The source of randomness; may be None where `fanout` is -1 or 0.
+        seed: Takes the generator's place: a row's draws then follow from the seed and the row
+            alone, whatever else is drawn, and are the same each time.
         before: The latest time that each seed may see; edges newer than it do not exist.
 
     Returns:
@@ -121,13 +125,14 @@ def sample_neighbors(
         output: three times int64, `[num_drawn]`.
 
     Raises:
-        ConfigError: `fanout` is below -1, or it is positive and there is no generator.
+        ConfigError: `fanout` is below -1, or it is positive and there is neither generator nor
+            seed.
         DataError: `before` does not fit `seeds` or `csr.time`.
     """
     if fanout < -1:
         raise ConfigError(f"expected a fanout of -1 (all) or more, got {fanout}; use -1 for all")
-    if fanout > 0 and generator is None:
-        raise ConfigError(f"fanout={fanout} draws at random; pass a torch.Generator")
+    if fanout > 0 and generator is None and seed is None:
+        raise ConfigError(f"fanout={fanout} draws at random; pass a torch.Generator or a seed")
     start = csr.indptr[seeds]
     degree = csr.indptr[seeds + 1] - start
     if before is not None:
@@ -135,7 +140,13 @@ def sample_neighbors(
     if fanout == -1 or not bool((degree > fanout).any()):
         position, slot = _all_slots(start, degree)
     else:
-        position, slot = _some_slots(start, degree, fanout, generator)
+        is_long = degree > fanout
+        rows = seeds[is_long]
+        if seed is None:
+            draws = torch.rand(len(rows), fanout, generator=generator, dtype=torch.float64)
+        else:
+            draws = fixed_draws(seed, rows, fanout)
+        position, slot = _some_slots(start, degree, is_long, draws)
     return position, csr.index[slot], csr.edge_id[slot]
 
 
@@ -147,22 +158,21 @@ def _all_slots(start: Tensor, degree: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _some_slots(
-    start: Tensor, degree: Tensor, fanout: int, generator: torch.Generator | None
+    start: Tensor, degree: Tensor, is_long: Tensor, draws: Tensor
 ) -> tuple[Tensor, Tensor]:
-    is_long = degree > fanout
     position, slot = _all_slots(start, degree.masked_fill(is_long, 0))
     long = is_long.nonzero().flatten()
-    offset = _floyd(degree[long], fanout, generator)
-    position = torch.cat([position, long.repeat_interleave(fanout)])
+    offset = _floyd(degree[long], draws)
+    position = torch.cat([position, long.repeat_interleave(draws.size(1))])
     slot = torch.cat([slot, (start[long, None] + offset).flatten()])
     order = torch.argsort(position, stable=True)
     return position[order], slot[order]
 
 
-def _floyd(degree: Tensor, fanout: int, generator: torch.Generator | None) -> Tensor:
-    """Return `fanout` distinct offsets below each degree; int64, `[len(degree), fanout]`."""
-    chosen = degree.new_full((degree.numel(), fanout), -1)
-    draws = torch.rand(chosen.shape, generator=generator, dtype=torch.float64)
+def _floyd(degree: Tensor, draws: Tensor) -> Tensor:
+    """Return distinct offsets below each degree, one per draw; int64, `[len(degree), fanout]`."""
+    fanout = draws.size(1)
+    chosen = degree.new_full(draws.shape, -1)
     for i in range(fanout):
         last = degree - fanout + i  # this step draws from 0 .. last
         # Rounding can lift the product to last + 1 where the draw is next to 1.

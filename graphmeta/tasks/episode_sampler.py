@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -11,6 +14,8 @@ from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.csr import CSR, sample_neighbors
 from graphmeta.tasks.episode import RATES, REV_RATES, EdgeType, EpisodeBatch
 from graphmeta.tasks.relation_features import RelationFeatures
+
+Draw = Callable[[CSR, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 
 class EpisodeSampler:
@@ -59,14 +64,17 @@ class EpisodeSampler:
         self,
         support: Support,
         *,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
         own_user: Tensor | None = None,
     ) -> EpisodeBatch:
         """Return the padded subgraphs around the supports.
 
         Args:
             support: Distinct items per user.
-            generator: Draws the neighbours.
+            generator: Draws the neighbours, anew each time.
+            seed: Draws them in its place: each node's follow from the seed and the node alone, so
+                that a user's subgraph depends on nobody else in the batch.
             own_user: Row of each episode's user in the graph, or -1; never sampled.
 
         Shapes:
@@ -74,7 +82,9 @@ class EpisodeSampler:
 
         Raises:
             DataError: A support item is not a row of the graph.
+            ConfigError: There is neither generator nor seed, and neighbours must be drawn.
         """
+        draw = partial(sample_neighbors, generator=generator, seed=seed)
         item = support.item_index
         n, k = item.shape
         if item.numel() and int(item.max()) >= self.num_items:
@@ -84,12 +94,10 @@ class EpisodeSampler:
             )
         row, slot = support.mask.nonzero().unbind(1)
         of_row = None if own_user is None else own_user[row]
-        drawn, user, edge = self._other_users(
-            item[row, slot], of_row, self.num_neighbors[0], generator
-        )
+        drawn, user, edge = self._other_users(draw, item[row, slot], of_row, self.num_neighbors[0])
         users = _Block(row[drawn], user, n, self.num_users, start=1)
-        drawn_item, second_item, second_edge = sample_neighbors(
-            self._items_of, users.node, self.num_neighbors[1], generator=generator
+        drawn_item, second_item, second_edge = draw(
+            self._items_of, users.node, self.num_neighbors[1]
         )
         second_row = users.row[drawn_item]
         items = _Block(second_row, second_item, n, self.num_items, start=k)
@@ -124,15 +132,15 @@ class EpisodeSampler:
         own_row = torch.full((n,), -1) if own_user is None else own_user
         voters = None
         if self.num_voters is not None:
-            drawn, user, _ = self._other_users(item[row, slot], of_row, self.num_voters, generator)
+            drawn, user, _ = self._other_users(draw, item[row, slot], of_row, self.num_voters)
             voters = _Block(row[drawn], user, n, self.num_users, start=0).table(n)
         return EpisodeBatch(support, node_index, edge_index, edge_attr, own_row, voters)
 
     def _other_users(
-        self, item: Tensor, own_user: Tensor | None, fanout: int, generator: torch.Generator
+        self, draw: Draw, item: Tensor, own_user: Tensor | None, fanout: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw users of each item, less its own; see `sample_neighbors`."""
-        drawn, user, edge = sample_neighbors(self._users_of, item, fanout, generator=generator)
+        drawn, user, edge = draw(self._users_of, item, fanout)
         if own_user is None:
             return drawn, user, edge
         other = user != own_user[drawn]

@@ -180,3 +180,32 @@ def test_a_block_of_users_with_features(graph: HeteroData) -> None:
     model = ColdStartRecommender(channels=8, epochs=0).fit(graph)
     table = pd.DataFrame({"user": [1], "item": graph["item"].id_map.ids[:1]})
     assert len(model.recommend_table(table, 3)) == 3
+
+
+def test_who_else_is_in_the_batch_makes_no_difference(graph: HeteroData, ids: list[str]) -> None:
+    model = ColdStartRecommender(
+        channels=8, epochs=1, min_steps=1, num_neighbors=(2, 2), num_voters=2
+    ).fit(graph)
+    table = pd.DataFrame({"user": [0] * 3 + [1] * 3 + [2] * 3, "item": [*ids[9:15], *ids[:3]]})
+    together = model.recommend_table(table, 20)
+    alone = model.recommend(ids[:3], 20)
+    mine = together[together["user"] == 2]
+    assert tuple(mine["item"]) == alone.items
+    assert tuple(mine["score"]) == pytest.approx(alone.scores, abs=1e-5)
+
+
+def test_niche_moves_known_items_down(model: ColdStartRecommender, ids: list[str]) -> None:
+    degree = dict(zip(ids, model.fitted.head.vote.item_degree.tolist(), strict=True))
+    degrees = [
+        sum(degree[i] for i in model.with_niche(niche).recommend(ids[:3], 10).items)
+        for niche in (-3.0, 0.0, 3.0)
+    ]
+    assert degrees[0] > degrees[1] > degrees[2]
+    assert model.with_niche(0).recommend(ids[:3]) == model.recommend(ids[:3])
+    plain, nicher = (dict(m.recommend([], 50)) for m in (model, model.with_niche(0.5)))
+    total = sum(degree.values()) + len(ids)
+    for item in plain.keys() & nicher.keys():
+        lost = 0.5 * torch.tensor((degree[item] + 1) / total).log().item()
+        assert nicher[item] == pytest.approx(plain[item] - lost, abs=1e-5)
+    with pytest.raises(ConfigError, match="niche=nan must be a finite number"):
+        model.with_niche(float("nan"))

@@ -138,3 +138,14 @@ def test_bad_draws_are_refused():
         sample_neighbors(
             timed, seeds, -1, generator=None, before=torch.full((1,), torch.nan).double()
         )
+
+
+def test_with_a_seed_a_row_draws_alike_beside_any_others():
+    edge_index = torch.stack([torch.arange(3).repeat_interleave(20), torch.arange(60)])
+    csr = CSR.from_edge_index(edge_index, num_rows=3)
+    together = sample_neighbors(csr, torch.tensor([2, 0, 2]), 4, seed=5)[1].view(3, 4)
+    alone = sample_neighbors(csr, torch.tensor([2]), 4, seed=5)[1]
+    assert torch.equal(together[0], together[2])
+    assert torch.equal(together[0], alone)
+    assert len(set(alone.tolist())) == 4
+    assert not torch.equal(alone, sample_neighbors(csr, torch.tensor([2]), 4, seed=6)[1])

@@ -1,0 +1,171 @@
+"""A trained model: its weights and choices, what it was trained on, and how it scores."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from typing import Self
+
+import pandas as pd
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.cold_users import Support
+from graphmeta.data.id_map import IdMap
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.item_filters import aligned_table
+from graphmeta.ranking.prior_blend import Blend
+from graphmeta.ranking.user_state import fingerprint
+
+
+class FittedModel:
+    """Scores users never seen by rows of the catalogue; it does not change.
+
+    A subclass sets the model and the graph that it was trained on.
+    """
+
+    _fitted: FewShotScorer | None = None
+    _train: HeteroData | None = None
+    _item_table: pd.DataFrame | None = None
+    # Of which model, and what: weights are not hashed twice.
+    _printed: tuple[FewShotScorer, str] | None = None
+
+    @property
+    def fitted(self) -> FewShotScorer:
+        """The trained model.
+
+        Raises:
+            DataError: The recommender is not fitted.
+        """
+        if self._fitted is None:
+            raise DataError("the recommender is not fitted; call fit(train) first, or load one")
+        return self._fitted
+
+    @property
+    def gate(self) -> dict[int, bool]:
+        """Whether validation users gained by adapting, by support size; empty without them."""
+        return {} if self._fitted is None else dict(self._fitted.gate)
+
+    @property
+    def blend(self) -> dict[int, Blend]:
+        """What validation users added to the scores, by support size."""
+        prior = None if self._fitted is None else self._fitted.prior
+        return {} if prior is None else dict(prior.chosen)
+
+    def adapted(self) -> Self:
+        """Return a recommender with the same weights that adapts every user."""
+        return self._gated(True)
+
+    def unadapted(self) -> Self:
+        """Return a recommender with the same weights that adapts no user."""
+        return self._gated(False)
+
+    def with_niche(self, niche: float) -> Self:
+        """Return a recommender with the same weights for less known items, or better known ones.
+
+        Args:
+            niche: How much of the logarithm of an item's popularity is taken from its score. 0 is
+                the ranking as trained; at 1 the popularity of an item no longer speaks for it
+                (its score is then near the pointwise mutual information with the history); below 0
+                it speaks more.
+
+        Raises:
+            ConfigError: `niche` is no finite number.
+        """
+        if not math.isfinite(niche):
+            raise ConfigError(f"niche={niche} must be a finite number, such as 0.5")
+        return self._with(replace(self.fitted, niche=float(niche)))
+
+    def _gated(self, is_adapted: bool) -> Self:
+        return self._with(self.fitted.gated(is_adapted))
+
+    def _with(self, scorer: FewShotScorer) -> Self:
+        other = copy.copy(self)
+        other._fitted = scorer
+        return other
+
+    def is_adapted(self, k: int) -> bool:
+        """Return whether users with `k` interactions are adapted: the nearest choice at hand."""
+        return self.fitted.is_adapted(k)
+
+    def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:
+        """Return each user's score of every item, or of some candidates.
+
+        A user's neighbours are drawn by the seed and the items alone: who else is in the batch
+        makes no difference beyond rounding.
+
+        Args:
+            support: What the users have shown.
+            candidates: Catalogue rows to score, the same for all users or each user's own.
+
+        Shapes:
+            candidates: int64, `[m]` or `[n_users, m]`.
+            output: float32, `[n_users, n_items]` or `[n_users, m]`, on `device`.
+
+        Raises:
+            DataError: The recommender is not fitted, a support item is unknown, or a candidate is
+                not in the catalogue.
+        """
+        return self.fitted.score(support, candidates=candidates)
+
+    @property
+    def train_graph(self) -> HeteroData:
+        """The graph that the model was trained on; a loaded one has no ids of users.
+
+        Raises:
+            DataError: The recommender is not fitted.
+        """
+        if self._train is None:
+            raise DataError("the recommender is not fitted; call fit(train) first, or load one")
+        return self._train
+
+    @property
+    def item_ids(self) -> IdMap:
+        """The catalogue's ids.
+
+        Raises:
+            DataError: The recommender is not fitted.
+        """
+        ids: IdMap = self.train_graph["item"].id_map
+        return ids
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the weights, the catalogue and the gate, by which a state knows its model.
+
+        Raises:
+            DataError: The recommender is not fitted.
+        """
+        scorer = self.fitted
+        if self._printed is None or self._printed[0] is not scorer:
+            about = {
+                "items": pd.util.hash_array(self.item_ids.ids).tolist(),
+                "gate": sorted(scorer.gate.items()),
+                "seed": scorer.seed,
+            }
+            weights = [dict(scorer.learner.state_dict()), dict(scorer.head.state_dict())]
+            self._printed = scorer, fingerprint(weights, about)
+        return self._printed[1]
+
+    def describe_items(self, items: pd.DataFrame, *, item: str = "item") -> Self:
+        """Keep what is known of the items, such as titles, for `filters` and pages; return self.
+
+        It has no part in the ranking. `save` writes it along; `fit` forgets it.
+
+        Args:
+            items: A row per item.
+            item: Column with item ids.
+
+        Raises:
+            DataError: The recommender is not fitted, there is no such column or no other one, an
+                id comes twice, or none is in the catalogue.
+        """
+        self._item_table = aligned_table(items, self.item_ids, item=item)
+        return self
+
+    @property
+    def item_table(self) -> pd.DataFrame | None:
+        """What `describe_items` was given, a row per item of the catalogue in its order."""
+        return None if self._item_table is None else self._item_table.copy()
