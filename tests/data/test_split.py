@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphmeta.data import from_frame, load_named, split_cold_users, split_hash
+from graphmeta.data import (
+    from_frame,
+    hold_out_validation,
+    load_named,
+    split_cold_users,
+    split_hash,
+)
 from graphmeta.errors import ConfigError, DataError
 
 
@@ -128,3 +134,15 @@ def test_too_little_history_is_one_clear_line():
 def test_k_max_below_one_is_refused():
     with pytest.raises(ConfigError, match="k_max=0 is below 1"):
         split_cold_users(from_frame(random_frame(0, 30)), k_max=0)
+
+
+def test_validation_alone_can_be_held_out(planted_graph):
+    split = split_cold_users(planted_graph, seed=2)
+    train, validation = hold_out_validation(planted_graph, seed=2)
+    assert list(validation.user_ids.ids) == list(split.validation.user_ids.ids)
+    ids = set(train["user"].id_map.ids)
+    held_out = {u for u in planted_graph["user"].id_map.ids if 0.1 <= h(f"2/{u}") < 0.2}
+    assert ids == set(planted_graph["user"].id_map.ids) - held_out
+    assert ids > set(split.train["user"].id_map.ids)
+    with pytest.raises(DataError, match="no validation user has the 101 interactions"):
+        hold_out_validation(planted_graph, k_max=96)

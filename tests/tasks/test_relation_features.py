@@ -61,3 +61,15 @@ def test_without_ratings_and_times_they_are_zero() -> None:
     shown = features.of_support(Support(torch.tensor([[0]])), is_training=False)
     assert shown.shape == (1, 1, EDGE_DIM)
     assert not shown[..., :2].any()
+
+
+def test_what_training_never_saw_counts_for_nothing() -> None:
+    features = RelationFeatures(make_graph(is_bare=True))
+    plain = Support(torch.tensor([[0, 1]]))
+    rated = Support(
+        plain.item_index,
+        rating=torch.tensor([[5.0, 1.0]]),
+        time=torch.tensor([[0.0, 9 * DAY]], dtype=torch.float64),
+    )
+    found = features.of_support(rated, is_training=False)
+    assert torch.equal(found, features.of_support(plain, is_training=False))

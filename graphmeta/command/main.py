@@ -1,0 +1,188 @@
+"""The command `graphmeta`: fit a bundle, serve it, make keys, show a demonstration."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from graphmeta.command.fit_bundle import demo_bundle, fit_bundle
+from graphmeta.data import from_file, read_file
+from graphmeta.errors import ConfigError, GraphMetaError, MissingExtraError
+
+DATABASE_VARIABLE = "GRAPHMETA_DATABASE"
+DEFAULT_DATABASE = "sqlite:///graphmeta.db"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code: 2 where it cannot be done."""
+    typed = vars(_parser().parse_args(argv))
+    console = Console()
+    run: Callable[[dict[str, Any], Console], None] = typed.pop("run")
+    try:
+        run(typed, console)
+    except KeyboardInterrupt:
+        return 130
+    except GraphMetaError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+def _fit(typed: dict[str, Any], console: Console) -> None:
+    columns = {name: typed[f"{name}_col"] for name in ("user", "item", "rating", "time")}
+    graph = from_file(typed["interactions"], min_rating=typed["min_rating"], **columns)
+    items = None if typed["items"] is None else read_file(typed["items"])
+    fit_bundle(
+        graph,
+        typed["bundle"],
+        items=items,
+        item=typed["items_col"] or typed["item_col"],
+        epochs=typed["epochs"],
+        seed=typed["seed"],
+        say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+    )
+    console.print(f"{typed['bundle']}; serve it with: graphmeta serve {typed['bundle']}")
+
+
+def _serve(typed: dict[str, Any], console: Console) -> None:
+    with _needs_extra():
+        from graphmeta.command.run_server import run_server
+        from graphmeta.serve.settings import ServeSettings
+    try:
+        settings = ServeSettings(
+            **{name: typed[name] for name in ServeSettings.model_fields if name in typed}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise ConfigError(f"--{option} {first['input']}: {first['msg']}") from error
+    options = {name: typed[name] for name in ("host", "port", "title", "device", "is_open")}
+    run_server(typed["bundle"], settings, console=console, **options)
+
+
+def _demo(typed: dict[str, Any], console: Console) -> None:
+    with _needs_extra():
+        from graphmeta.command.run_server import run_server
+        from graphmeta.serve.settings import ServeSettings
+    bundle = demo_bundle(console)
+    with tempfile.TemporaryDirectory() as folder:  # Nothing of a visitor outlives the demo.
+        settings = ServeSettings(database=f"sqlite:///{Path(folder) / 'demo.db'}")
+        run_server(bundle, settings, port=typed["port"], console=console)
+
+
+def _keys(typed: dict[str, Any], console: Console) -> None:
+    with _needs_extra():
+        from graphmeta.serve.store import Store
+    store = Store(typed["database"])
+    try:
+        if typed["what"] == "add":
+            key = store.add_key(typed["name"], typed["role"])
+            console.print(key, markup=False, highlight=False, soft_wrap=True)
+            Console(stderr=True).print("Keep it: the database holds its hash alone.")
+        elif typed["what"] == "remove":
+            store.remove_key(typed["name"])
+        else:
+            for name, role in store.key_names():
+                console.print(f"{name}\t{role}", markup=False, highlight=False)
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _needs_extra() -> Iterator[None]:
+    """Name the extra to install where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"serving needs the package {error.name}; pip install 'graphmeta[serve]'"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graphmeta", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_fit(commands.add_parser("fit", help="train on a table of interactions"))
+    _add_serve(commands.add_parser("serve", help="serve a bundle over HTTP, with a page"))
+    _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
+    demo = commands.add_parser("demo", help="serve a page of films, trained on MovieLens")
+    demo.add_argument("--port", type=_port, default=8000)
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add_fit(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument("interactions", type=Path, help="a Parquet or CSV file, a row each")
+    fit.add_argument("bundle", type=Path, help="the file to write, by custom NAME.gm")
+    fit.add_argument("--user-col", default="user", help="column with user ids")
+    fit.add_argument("--item-col", default="item", help="column with item ids")
+    fit.add_argument("--rating-col", help="column with ratings")
+    fit.add_argument("--time-col", help="column with times")
+    fit.add_argument("--min-rating", type=float, help="drop lower ratings")
+    fit.add_argument("--items", type=Path, help="a file of the items: titles, genres, ...")
+    fit.add_argument("--items-col", help="its column with item ids; as --item-col by default")
+    fit.add_argument("--epochs", type=int, default=20, help="most epochs")
+    fit.add_argument("--seed", type=int, default=0)
+    fit.set_defaults(run=_fit)
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("bundle", type=Path, help="the file of the model")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", type=_port, default=8000)
+    serve.add_argument("--title", help="column of the items with titles; title or name by default")
+    serve.add_argument("--device", default="cpu", help="where to score")
+    serve.add_argument("--open", dest="is_open", action="store_true", help="need no API key")
+    serve.add_argument(
+        "--no-page", dest="has_page", action="store_false", help="serve the API alone"
+    )
+    _add_database(serve)
+    limits = {
+        "max_batch": (int, "most users ranked together"),
+        "max_queue": (int, "most requests that wait; further ones get a 503"),
+        "time_limit": (float, "seconds until a request is given up"),
+        "max_history": (int, "interactions of a user that the model reads, the latest"),
+        "max_body": (int, "bytes of the largest request"),
+    }
+    for name, (kind, text) in limits.items():
+        option = f"--{name.replace('_', '-')}"
+        serve.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
+    serve.set_defaults(run=_serve)
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    keys.set_defaults(run=_keys)
+    what = keys.add_subparsers(required=True, dest="what", metavar="WHAT")
+    add = what.add_parser("add", help="make a key and print it, once")
+    add.add_argument("name", help="what the key is for")
+    add.add_argument("--role", choices=("read", "write", "admin"), default="write")
+    remove = what.add_parser("remove", help="make a key worthless")
+    remove.add_argument("name")
+    for parser in (add, remove, what.add_parser("list", help="names and roles of the keys")):
+        _add_database(parser)
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get(DATABASE_VARIABLE, DEFAULT_DATABASE)
+    text = f"an SQLAlchemy URL; better in {DATABASE_VARIABLE}, where it has a password"
+    parser.add_argument("--database", default=default, help=text)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{port} is outside 1..65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What stands before every route: limits of the body, counts, and a log without users."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graphmeta.serve.metrics import Metrics
+from graphmeta.serve.problems import problem
+
+logger = logging.getLogger("graphmeta.serve")
+UNROUTED = "none"
+
+
+class BodyLimit:
+    """Refuses bodies that are too large or come too slowly, before they are held in memory.
+
+    Args:
+        app: What answers otherwise.
+        max_body: Bytes of the largest body.
+        time_limit: Seconds until it must be there.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body: int, time_limit: float) -> None:
+        self._app, self._max_body, self._time_limit = app, max_body, time_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the whole body, then hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._time_limit):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return  # The client is gone.
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self._max_body:
+                        detail = f"the body exceeds {self._max_body} bytes; send less at a time"
+                        refusal = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+                        await refusal(scope, receive, send)
+                        return
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            detail = f"the body did not come within {self._time_limit:g} seconds"
+            await problem(HTTPStatus.REQUEST_TIMEOUT, detail)(scope, receive, send)
+            return
+        whole: list[Message] = [
+            {"type": "http.request", "body": b"".join(parts), "more_body": False}
+        ]
+
+        async def from_memory() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, from_memory, send)
+
+
+class Watch:
+    """Counts and logs every answer, by its route: paths, bodies and keys hold what is private.
+
+    Args:
+        app: What answers.
+        metrics: Where to count.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, and note what was answered and how long it took."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            seconds = time.perf_counter() - begin
+            route = getattr(scope.get("route"), "path", UNROUTED)
+            method = scope["method"] if route != UNROUTED else UNROUTED
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(method, route).observe(seconds)
+            logger.info("%s %s %d %.1f ms", method, route, status, 1000 * seconds)

@@ -1,0 +1,314 @@
+"""A model in service: ids as text, many requests at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from graphmeta.ask import Interview
+from graphmeta.data.cold_users import Support
+from graphmeta.errors import ConfigError, DataError
+from graphmeta.explain import explain_ranking
+from graphmeta.explain.explanation import Explanation
+from graphmeta.meta.learner import FastWeights
+from graphmeta.ranking import ColdStartRecommender, UserState
+from graphmeta.ranking.few_shot_scorer import Source
+from graphmeta.ranking.histories import allowed_items
+from graphmeta.ranking.rank_histories import best_items, refuse_k
+from graphmeta.serve.store import Event
+from graphmeta.tasks.episode import RATES
+
+# Training times above this are seconds since 1970 (here: 1973), below it an order.
+LEAST_SECONDS = 1e8
+MOST_WEIGHT = 4.0
+
+
+@dataclass(frozen=True)
+class RankRequest:
+    """What one user asks for.
+
+    Args:
+        events: What the user did, oldest first, as far as the model knows the items.
+        k: How many items.
+        allowed: Which items may be recommended.
+        niche: See `ColdStartRecommender.with_niche`.
+        state: The user's state, if one is at hand for this model and these events.
+
+    Shapes:
+        allowed: bool, `[n_items]`.
+    """
+
+    events: tuple[Event, ...]
+    k: int
+    allowed: Tensor
+    niche: float = 0.0
+    state: UserState | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The best items for one user, by row of the catalogue, and the state to rank again.
+
+    Args:
+        rows: The items, best first.
+        scores: Their scores.
+        source: What ranked, as in `Ranking`.
+        state: The user's state, made now or given.
+    """
+
+    rows: tuple[int, ...]
+    scores: tuple[float, ...]
+    source: Source
+    state: UserState
+
+
+class ServedModel:
+    """Ranks, explains and asks, with the items' ids as text.
+
+    It is not changed by anything that is asked of it.
+
+    Args:
+        model: A fitted recommender.
+        title: Column of its item table with titles; by default `title` or `name`, where there is
+            one.
+
+    Raises:
+        ConfigError: There is no such column.
+        DataError: The recommender is not fitted, or two ids have the same text.
+    """
+
+    def __init__(self, model: ColdStartRecommender, *, title: str | None = None) -> None:
+        self.model = model
+        self.ids = [str(item) for item in model.item_ids.ids]
+        self.row_of = {item: row for row, item in enumerate(self.ids)}
+        if len(self.row_of) < len(self.ids):
+            raise DataError("two items have the same id as text; give the items other ids")
+        self.fingerprint = model.fingerprint
+        self.table = model.item_table
+        self.titles = _titles(self.table, title, self.ids)
+        self._folded = [title.casefold() for title in self.titles]
+        self.popularity = model.fitted.head.vote.item_degree.cpu()
+        edges = model.train_graph[RATES]
+        self._has_time = "time" in edges and bool(edges.time.max() > LEAST_SECONDS)
+        self._interview = Interview(model)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, title: str | None = None, device: str = "cpu"
+    ) -> ServedModel:
+        """Read a bundle and rank once, so that the first user does not wait for it.
+
+        Raises:
+            DataNotFoundError: There is no such file.
+            DataError: The file is damaged or of a later format.
+            ConfigError: It needs a learner of its own, or there is no such column or device.
+        """
+        served = cls(ColdStartRecommender.load(path, device=device), title=title)
+        for n in (0, 3):
+            events = tuple(Event(item, "interaction", None, 0.0) for item in served.ids[:n])
+            served.rank([RankRequest(events, 1, served.allowed(events))])
+        return served
+
+    def known(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        """Return the interactions with items of the catalogue, which are what the model reads."""
+        return tuple(e for e in events if e.kind == "interaction" and e.item in self.row_of)
+
+    def unknown(self, items: Iterable[str]) -> list[str]:
+        """Return the ids that are not in the catalogue, each once."""
+        return [item for item in dict.fromkeys(items) if item not in self.row_of]
+
+    def allowed(
+        self,
+        events: Iterable[Event],
+        *,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        filters: dict[str, Any] | None = None,
+    ) -> Tensor:
+        """Return which items may be recommended: none that the user knows or dismissed.
+
+        Args:
+            events: What the user did; unknown items are passed over.
+            include: The only items that may be; None for all.
+            exclude: Items that may not be.
+            filters: What items must be like.
+
+        Shapes:
+            output: bool, `[n_items]`.
+
+        Raises:
+            UnknownIdError: An included or excluded item is not in the catalogue.
+            ConfigError: A filter does not fit.
+        """
+        ids = self.model.item_ids
+        allowed = allowed_items(
+            ids,
+            include=None if include is None else self._caller_ids(include),
+            exclude=self._caller_ids(exclude),
+            filters=filters,
+            item_table=self.table,
+        )
+        gone = [e.item for e in events if e.kind != "unknown" and e.item in self.row_of]
+        allowed[[self.row_of[item] for item in gone]] = False
+        return allowed
+
+    def _caller_ids(self, items: Iterable[str]) -> list[Any]:
+        """Return the model's own ids; unknown ones stay texts, which it then refuses by name."""
+        ids = self.model.item_ids.ids
+        return [ids[self.row_of[item]] if item in self.row_of else item for item in items]
+
+    def check(self, request: RankRequest) -> RankRequest:
+        """Return the request.
+
+        Raises:
+            ConfigError: It asks for more items than are left, for none, or for an extreme weight.
+        """
+        refuse_k(request.k, int(request.allowed.sum()))
+        if not abs(request.niche) <= MOST_WEIGHT:
+            raise ConfigError(
+                f"niche={request.niche:g} is outside -{MOST_WEIGHT:g}..{MOST_WEIGHT:g}"
+            )
+        return request
+
+    def rank(self, requests: Sequence[RankRequest]) -> list[Ranked]:
+        """Rank for many users at once: those alike in what is known of them go together."""
+        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            has_rating = all(event.rating is not None for event in request.events)
+            groups[len(request.events), has_rating, request.niche].append(number)
+        found: list[Ranked | None] = [None] * len(requests)
+        for (_, has_rating, niche), numbers in groups.items():
+            some = [requests[number] for number in numbers]
+            for number, ranked in zip(
+                numbers, self._rank_alike(some, has_rating, niche), strict=True
+            ):
+                found[number] = ranked
+        return [ranked for ranked in found if ranked is not None]
+
+    def _rank_alike(
+        self, requests: Sequence[RankRequest], has_rating: bool, niche: float
+    ) -> list[Ranked]:
+        support = self._support(requests, has_rating)
+        states = self._states(requests, support)
+        weights = {
+            name: torch.cat([state.weights[name].cpu() for state in states])
+            for name in states[0].weights
+        }
+        scorer = (self.model.with_niche(niche) if niche else self.model).fitted
+        allowed = torch.stack([request.allowed for request in requests])
+        k = max(request.k for request in requests)
+        items, scores = best_items(scorer, support, k=k, allowed=allowed, weights=weights)
+        return [
+            Ranked(
+                tuple(items[i, : request.k].tolist()),
+                tuple(scores[i, : request.k].tolist()),
+                states[i].source,
+                states[i],
+            )
+            for i, request in enumerate(requests)
+        ]
+
+    def _support(self, requests: Sequence[RankRequest], has_rating: bool) -> Support:
+        rows = [[self.row_of[e.item] for e in request.events] for request in requests]
+        shape = (len(requests), len(requests[0].events))
+        rating = time = None
+        if has_rating:
+            ratings = [[e.rating for e in request.events] for request in requests]
+            rating = torch.tensor(ratings, dtype=torch.float32).view(shape)
+        if self._has_time:
+            times = [[e.time for e in request.events] for request in requests]
+            time = torch.tensor(times, dtype=torch.float64).view(shape)
+        return Support(torch.tensor(rows, dtype=torch.long).view(shape), rating=rating, time=time)
+
+    def _states(self, requests: Sequence[RankRequest], support: Support) -> list[UserState]:
+        """Return the users' states; those without one are adapted together."""
+        states = [request.state for request in requests]
+        new = [i for i, state in enumerate(states) if state is None]
+        source = self.model.fitted.source(support.item_index.size(1))
+        weights: FastWeights = self.model.fitted.adapt(support[torch.tensor(new)]) if new else {}
+        for at, i in enumerate(new):
+            own = {name: weight[at : at + 1] for name, weight in weights.items()}
+            states[i] = UserState(support[i : i + 1], own, source, self.fingerprint)
+        return [state for state in states if state is not None]
+
+    def explain(self, request: RankRequest, *, n_paths: int) -> Explanation:
+        """Rank for one user and say why; see `explain_ranking`."""
+        model = self.model.with_niche(request.niche) if request.niche else self.model
+        ids = self.model.item_ids.ids
+        options: dict[str, Any] = {}
+        if request.events and all(event.rating is not None for event in request.events):
+            options["ratings"] = [event.rating for event in request.events]
+        if self._has_time:
+            options["times"] = [event.time for event in request.events]
+        history = [ids[self.row_of[event.item]] for event in request.events]
+        include = ids[request.allowed.numpy()]
+        return explain_ranking(
+            model, history, request.k, n_paths=n_paths, include=include, **options
+        )
+
+    def ask(self, events: Iterable[Event], n: int) -> list[int]:
+        """Return the rows of the items to ask about next.
+
+        Raises:
+            ConfigError: `n` is not positive, or exceeds the items left to ask about.
+        """
+        ids = self.model.item_ids
+        asked = [e for e in events if e.item in self.row_of]
+        known = [ids.ids[self.row_of[e.item]] for e in asked if e.kind == "interaction"]
+        unknown = [ids.ids[self.row_of[e.item]] for e in asked if e.kind != "interaction"]
+        rows: list[int] = ids.to_index(self._interview.next(known, unknown, n)).tolist()
+        return rows
+
+    def about(self, row: int) -> dict[str, Any]:
+        """Return what is known of an item, as JSON has it; missing values are left out."""
+        if self.table is None:
+            return {}
+        found = self.table.iloc[row].to_dict()
+        return {str(name): _plain(value) for name, value in found.items() if not _is_missing(value)}
+
+    def search(self, text: str, n: int) -> list[int]:
+        """Return the rows of items whose title has every word of the text, known ones first.
+
+        Args:
+            text: Words in any order, or an id; upper and lower case are the same.
+            n: Most items.
+        """
+        words = text.casefold().split()
+        hits = {
+            row for row, title in enumerate(self._folded) if all(word in title for word in words)
+        }
+        if text.strip() in self.row_of:
+            hits.add(self.row_of[text.strip()])
+        return sorted(hits, key=lambda row: (-float(self.popularity[row]), row))[:n]
+
+
+def _titles(table: pd.DataFrame | None, title: str | None, ids: list[str]) -> list[str]:
+    if title is None:
+        title = next((n for n in ("title", "name") if table is not None and n in table), None)
+        if title is None:
+            return ids
+    if table is None or title not in table:
+        raise ConfigError(f"the bundle has no item column {title!r}; see describe_items")
+    return [
+        item if _is_missing(value) else str(value)
+        for value, item in zip(table[title], ids, strict=True)
+    ]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | bool | int | float):
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
