@@ -139,6 +139,11 @@ class Learner(nn.Module, ABC):
         Relation features are passed on to an encoder whose `edge_dim` asks for them. One that
         `trims_to_user` is told the size of the support, so that it need not embed all nodes.
 
+        Args:
+            episodes: The users' subgraphs.
+            fast: Each user's own weights; without any the shared ones count.
+            x_dict: The inputs of the encoder.
+
         Shapes:
             x_dict: float32, `[n_episodes, n_nodes_of_type, c]`.
             output: float32, `[n_episodes, out_channels]`.
@@ -155,7 +160,10 @@ class Learner(nn.Module, ABC):
             options["support_size"] = episodes.support.item_index.size(1)
 
         def run(weights: FastWeights, arguments: list[dict[Any, Tensor]]) -> Tensor:
-            out = functional_call(self.encoder, weights, tuple(arguments), options)
+            if weights:
+                out = functional_call(self.encoder, weights, tuple(arguments), options)
+            else:
+                out = self.encoder(*arguments, **options)
             if "user" not in out:
                 raise EncoderError(
                     f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self
 
 import torch
@@ -82,14 +82,14 @@ class FewShotScorer:
         self,
         support: Support,
         *,
-        weights: FastWeights | None = None,
+        weights: Sequence[FastWeights] | None = None,
         candidates: Tensor | None = None,
     ) -> Tensor:
         """Return each user's score of every item, or of some candidates.
 
         Args:
-            support: What the users have shown.
-            weights: The users' own weights where they are at hand, as `adapt` returns them.
+            support: What the users have shown, some more than others perhaps.
+            weights: Each user's own weights where they are at hand, as `adapt` returns them.
             candidates: Catalogue rows to score, the same for all users or each user's own.
 
         Shapes:
@@ -102,42 +102,69 @@ class FewShotScorer:
         if candidates is not None:
             n_items = len(self.head.bias)
             candidates = of_each_user(candidates, len(support), n_items).to(self.device)
-        self.learner.eval()
-        scores = []
-        for rows in self._blocks(support):
-            episodes = self.episodes(support[rows])
-            if weights:
-                own = {name: weight[rows].to(self.device) for name, weight in weights.items()}
-            else:
-                own = self.fast_weights(episodes)
+        self._rest()
+        order, scores = [], []
+        for rows, block in self._blocks(support):
+            episodes = self.episodes(block)
+            own = {} if weights is None else _joined([weights[row] for row in rows.tolist()])
+            own = {name: weight.to(self.device) for name, weight in own.items()}
+            own = own or self.fast_weights(episodes)
             found = self.learner.score(episodes, own, self.head)
-            added = self.added(support.item_index.size(1))
-            found = found if added is None else found + added
-            scores.append(found if candidates is None else found.gather(1, candidates[rows]))
-        return torch.cat(scores)
+            sizes = block.size.to(self.device)
+            for size in sizes.unique().tolist():
+                added = self.added(size)
+                if added is not None:
+                    found += added * (sizes == size).unsqueeze(1)
+            if candidates is not None:
+                found = found.gather(1, candidates[rows])
+            order.append(rows)
+            scores.append(found)
+        if len(scores) == 1 and support.mask.all():
+            return scores[0]
+        together = torch.cat(scores)
+        return torch.empty_like(together).index_copy_(0, torch.cat(order), together)
 
     @torch.no_grad()
-    def adapt(self, support: Support) -> FastWeights:
+    def adapt(self, support: Support) -> list[FastWeights]:
         """Return each user's own weights, none where `source` is not "adapted".
 
+        Args:
+            support: What the users have shown, some more than others perhaps.
+
         Shapes:
-            output: `[n_users, *parameter_shape]` for each adapted parameter.
+            output: `[1, *parameter_shape]` for each user and adapted parameter.
 
         Raises:
             DataError: A support item is unknown.
         """
-        if self.source(support.item_index.size(1)) != "adapted" or not len(support):
-            return {}
-        self.learner.eval()
-        blocks = [
-            self.learner.adapt(self.episodes(support[rows]), self.head)
-            for rows in self._blocks(support)
-        ]
-        return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
+        self._rest()
+        own: list[FastWeights] = [{} for _ in range(len(support))]
+        for rows, block in self._blocks(support):
+            if self.source(int(block.size[0])) == "adapted":
+                found = self.learner.adapt(self.episodes(block), self.head)
+                for at, row in enumerate(rows.tolist()):
+                    own[row] = {name: weight[at : at + 1] for name, weight in found.items()}
+        return own
 
-    def _blocks(self, support: Support) -> Iterator[slice]:
-        for start in range(0, len(support), self.batch_size):
-            yield slice(start, start + self.batch_size)
+    def _rest(self) -> None:
+        if self.learner.training:  # To say so to every module takes longer than to ask one.
+            self.learner.eval()
+
+    def _blocks(self, support: Support) -> Iterator[tuple[Tensor, Support]]:
+        """Yield rows of users who are all adapted, or all not, and what these have shown.
+
+        Those who have shown as many stand together, so that little is padded.
+        """
+        size = support.size
+        is_adapted = torch.zeros(len(support), dtype=torch.bool)
+        for k in size.unique().tolist():
+            is_adapted[(size == k).cpu()] = self.source(k) == "adapted"
+        for alike in (~is_adapted, is_adapted):
+            rows = alike.nonzero().flatten()
+            rows = rows[size.cpu()[rows].argsort(stable=True)]
+            for some in rows.split(self.batch_size):
+                if len(some):
+                    yield some.to(self.device), _trimmed(support[some])
 
     def episodes(self, support: Support) -> EpisodeBatch:
         """Return the subgraphs around the supports of a block of users, on `device`.
@@ -148,10 +175,14 @@ class FewShotScorer:
         return self.sampler.sample(support.to("cpu"), seed=self.seed).to(self.device)
 
     def fast_weights(self, episodes: EpisodeBatch) -> FastWeights:
-        """Return each user's own weights, or the shared ones where the gate says so."""
-        if self.is_adapted(episodes.support.item_index.size(1)):
+        """Return each user's own weights; none, which means the shared ones, by the gate.
+
+        Args:
+            episodes: Users who are all adapted or all not.
+        """
+        if len(episodes) and self.source(int(episodes.support.size[0])) == "adapted":
             return self.learner.adapt(episodes, self.head)
-        return self.learner.shared_weights(len(episodes))
+        return {}
 
     def added(self, k: int) -> Tensor | None:
         """Return what is added to the scores of users with `k` interactions; `[n_items]`."""
@@ -161,3 +192,21 @@ class FewShotScorer:
         nobody = torch.tensor([-1], device=self.device)
         wanted = -self.niche * self.head.vote.popularity(nobody)[0].log()
         return wanted if added is None else added + wanted
+
+
+def _joined(weights: Sequence[FastWeights]) -> FastWeights:
+    """Return the weights of several users who are all adapted or all not."""
+    return {name: torch.cat([own[name] for own in weights]) for name in weights[0]}
+
+
+def _trimmed(support: Support) -> Support:
+    """Return the support without columns that are padding for all."""
+    shown = support.mask.any(0)
+    if bool(shown.all()):
+        return support
+    columns = {
+        field.name: value if value is None or field.name == "user_x" else value[:, shown]
+        for field in fields(support)
+        for value in [getattr(support, field.name)]
+    }
+    return Support(**columns)

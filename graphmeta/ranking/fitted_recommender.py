@@ -74,7 +74,7 @@ class FittedRecommender(FittedModel):
                     "a state holds its ratings, times and features; leave them out, or call update"
                 )
             self._refuse_foreign(history)
-            support, weights = history.support, history.weights
+            support, weights = history.support, [history.weights]
         else:
             support, unknown = self._support(history, ratings, times, user_x, on_unknown)
         allowed = allowed_items(
@@ -169,7 +169,7 @@ class FittedRecommender(FittedModel):
 
     def _state(self, support: Support) -> UserState:
         source = self.fitted.source(support.item_index.size(1))
-        return UserState(support, self.fitted.adapt(support), source, self.fingerprint)
+        return UserState(support, self.fitted.adapt(support)[0], source, self.fingerprint)
 
     def _refuse_foreign(self, state: UserState) -> None:
         if state.model != self.fingerprint:

@@ -77,7 +77,7 @@ def best_items(
     *,
     k: int,
     allowed: Tensor,
-    weights: FastWeights | None = None,
+    weights: Sequence[FastWeights] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the rows and scores of each user's best items, less the support.
 
@@ -86,7 +86,7 @@ def best_items(
         support: What the users have shown.
         k: How many items to return; at least as many must be left to recommend.
         allowed: Which items may be recommended, to all users or to each.
-        weights: The users' own weights where they are at hand.
+        weights: Each user's own weights where they are at hand.
 
     Shapes:
         allowed: bool, `[n_items]` or `[n_users, n_items]`.
@@ -94,7 +94,9 @@ def best_items(
     """
     scores = scorer.score(support, weights=weights)
     scores = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
-    best = scores.scatter(1, support.item_index.to(scores.device), -torch.inf).topk(k)
+    user, column = support.mask.nonzero().unbind(1)
+    scores[user, support.item_index[user, column]] = -torch.inf
+    best = scores.topk(k)
     return best.indices.cpu(), best.values.cpu()
 
 

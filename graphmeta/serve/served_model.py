@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.explain import explain_ranking
 from graphmeta.explain.explanation import Explanation
-from graphmeta.meta.learner import FastWeights
 from graphmeta.ranking import ColdStartRecommender, UserState
 from graphmeta.ranking.few_shot_scorer import Source
 from graphmeta.ranking.histories import allowed_items
@@ -60,13 +59,13 @@ class Ranked:
         rows: The items, best first.
         scores: Their scores.
         source: What ranked, as in `Ranking`.
-        state: The user's state, made now or given.
+        state: The user's state, made now or given; None for models without.
     """
 
     rows: tuple[int, ...]
     scores: tuple[float, ...]
     source: Source
-    state: UserState
+    state: UserState | None = None
 
 
 class ServedModel:
@@ -178,64 +177,67 @@ class ServedModel:
         return request
 
     def rank(self, requests: Sequence[RankRequest]) -> list[Ranked]:
-        """Rank for many users at once: those alike in what is known of them go together."""
-        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        """Rank for many users at once: those who are alike in what is read of them go together."""
+        groups: dict[tuple[bool, float], list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
-            has_rating = all(event.rating is not None for event in request.events)
-            groups[len(request.events), has_rating, request.niche].append(number)
-        found: list[Ranked | None] = [None] * len(requests)
-        for (_, has_rating, niche), numbers in groups.items():
+            events = request.events
+            is_rated = bool(events) and all(event.rating is not None for event in events)
+            groups[is_rated, request.niche].append(number)
+        found: dict[int, Ranked] = {}
+        for (is_rated, niche), numbers in groups.items():
             some = [requests[number] for number in numbers]
-            for number, ranked in zip(
-                numbers, self._rank_alike(some, has_rating, niche), strict=True
-            ):
-                found[number] = ranked
-        return [ranked for ranked in found if ranked is not None]
+            found |= zip(numbers, self._rank_alike(some, is_rated, niche), strict=True)
+        return [found[number] for number in range(len(requests))]
 
     def _rank_alike(
-        self, requests: Sequence[RankRequest], has_rating: bool, niche: float
+        self, requests: Sequence[RankRequest], is_rated: bool, niche: float
     ) -> list[Ranked]:
-        support = self._support(requests, has_rating)
+        support = self._support(requests, is_rated)
         states = self._states(requests, support)
-        weights = {
-            name: torch.cat([state.weights[name].cpu() for state in states])
-            for name in states[0].weights
-        }
         scorer = (self.model.with_niche(niche) if niche else self.model).fitted
-        allowed = torch.stack([request.allowed for request in requests])
-        k = max(request.k for request in requests)
-        items, scores = best_items(scorer, support, k=k, allowed=allowed, weights=weights)
+        items, scores = best_items(
+            scorer,
+            support,
+            k=max(request.k for request in requests),
+            allowed=torch.stack([request.allowed for request in requests]),
+            weights=[state.weights for state in states],
+        )
         return [
-            Ranked(
-                tuple(items[i, : request.k].tolist()),
-                tuple(scores[i, : request.k].tolist()),
-                states[i].source,
-                states[i],
+            Ranked(tuple(rows[: request.k]), tuple(of[: request.k]), state.source, state)
+            for request, rows, of, state in zip(
+                requests, items.tolist(), scores.tolist(), states, strict=True
             )
-            for i, request in enumerate(requests)
         ]
 
-    def _support(self, requests: Sequence[RankRequest], has_rating: bool) -> Support:
-        rows = [[self.row_of[e.item] for e in request.events] for request in requests]
-        shape = (len(requests), len(requests[0].events))
-        rating = time = None
-        if has_rating:
-            ratings = [[e.rating for e in request.events] for request in requests]
-            rating = torch.tensor(ratings, dtype=torch.float32).view(shape)
-        if self._has_time:
-            times = [[e.time for e in request.events] for request in requests]
-            time = torch.tensor(times, dtype=torch.float64).view(shape)
-        return Support(torch.tensor(rows, dtype=torch.long).view(shape), rating=rating, time=time)
+    def _support(self, requests: Sequence[RankRequest], is_rated: bool) -> Support:
+        """Return what the users have shown, padded to equal length."""
+        width = max(len(request.events) for request in requests)
+
+        def padded(of: Callable[[Event], float], pad: float, dtype: torch.dtype) -> Tensor:
+            rows = [[of(event) for event in request.events] for request in requests]
+            rows = [row + [pad] * (width - len(row)) for row in rows]
+            return torch.tensor(rows, dtype=dtype).view(len(requests), width)
+
+        return Support(
+            padded(lambda event: self.row_of[event.item], -1, torch.long),
+            padded(lambda event: event.rating or 0.0, 0.0, torch.float32) if is_rated else None,
+            padded(lambda event: event.time, 0.0, torch.float64) if self._has_time else None,
+        )
 
     def _states(self, requests: Sequence[RankRequest], support: Support) -> list[UserState]:
         """Return the users' states; those without one are adapted together."""
         states = [request.state for request in requests]
         new = [i for i, state in enumerate(states) if state is None]
-        source = self.model.fitted.source(support.item_index.size(1))
-        weights: FastWeights = self.model.fitted.adapt(support[torch.tensor(new)]) if new else {}
-        for at, i in enumerate(new):
-            own = {name: weight[at : at + 1] for name, weight in weights.items()}
-            states[i] = UserState(support[i : i + 1], own, source, self.fingerprint)
+        own = self.model.fitted.adapt(support[torch.tensor(new)]) if new else []
+        for i, weights in zip(new, own, strict=True):
+            n = len(requests[i].events)
+            columns = {
+                name: value[i : i + 1, :n]
+                for name in ("item_index", "rating", "time")
+                if (value := getattr(support, name)) is not None
+            }
+            source = self.model.fitted.source(n)
+            states[i] = UserState(Support(**columns), weights, source, self.fingerprint)
         return [state for state in states if state is not None]
 
     def explain(self, request: RankRequest, *, n_paths: int) -> Explanation:

@@ -84,9 +84,10 @@ class Service:
             request = replace(request, state=state)
         ranked = await self.batcher.rank(served, request)
         self.metrics.ranked.labels(ranked.source).inc()
-        if kept is None or request.state is not None or ranked.source != "adapted":
+        state = ranked.state
+        if kept is None or state is None or not state.weights or request.state is not None:
             return ranked, None
-        return ranked, partial(run_in_threadpool, self._keep, kept, ranked.state)
+        return ranked, partial(run_in_threadpool, self._keep, kept, state)
 
     def _state(self, served: ServedModel, kept: KeptUser | None) -> UserState | None:
         if kept is None or kept.state is None or kept.state_model != served.fingerprint:

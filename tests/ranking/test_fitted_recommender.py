@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import from_frame, planted_interactions
+from graphmeta.data import Support, from_frame, planted_interactions
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.ranking import ColdStartRecommender, Ranking
 
@@ -209,3 +209,26 @@ def test_niche_moves_known_items_down(model: ColdStartRecommender, ids: list[str
         assert nicher[item] == pytest.approx(plain[item] - lost, abs=1e-5)
     with pytest.raises(ConfigError, match="niche=nan must be a finite number"):
         model.with_niche(float("nan"))
+
+
+def test_users_who_have_shown_unlike_much_are_scored_in_one_call(
+    model: ColdStartRecommender,
+) -> None:
+    rows = [[5, 3, 8, 1], [2, -1, -1, -1], [-1] * 4, [9, 4, -1, -1], [7, 6, 2, -1]]
+    rating = torch.linspace(1, 5, 20).view(5, 4)
+    support = Support(torch.tensor(rows), rating=rating, time=10 * rating.double())
+    together = model.score(support)
+    weights = model.fitted.adapt(support)
+    assert [bool(own) for own in weights] == [True, False, False, True, True]
+    assert torch.allclose(model.fitted.score(support, weights=weights), together, atol=1e-6)
+    for row, shown in enumerate(rows):
+        n = sum(item >= 0 for item in shown)
+        alone = Support(
+            support.item_index[row : row + 1, :n],
+            rating=rating[row : row + 1, :n],
+            time=10 * rating[row : row + 1, :n].double(),
+        )
+        assert torch.allclose(model.score(alone)[0], together[row], atol=1e-5)
+    some = torch.tensor([[3, 1], [4, 1], [5, 9], [2, 6], [0, 8]])
+    found = model.score(support, candidates=some)
+    assert torch.equal(found, together.gather(1, some))

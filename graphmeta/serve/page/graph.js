@@ -1,127 +1,120 @@
 // A picture of the strongest paths: pick -> neighbour or shared trait -> recommended item.
 
 import { draw } from "./dom.js";
+import { lines, measureIn } from "./fit.js";
 
-const MOST_PEOPLE = 4;
-const MOST_TRAITS = 3;
-const MOST_PICKS = 5;
-const LETTERS = "ABCDEFGHIJ";
-const ROW = 56;
-const BOX = 42;
-const TOP = 30;
+const MOST = { pick: 5, user: 4, feature: 3 };
+const LETTERS = "ABCD";
+const SIZE = 13;
 const LINE = 15;
+const TOP = 30;
+const WIDTHS = { least: 250, narrow: 460, most: 680 };
 const RTL = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u;
-const pen = document.createElement("canvas").getContext("2d");
 
-function total(paths, by) {
+// The values of a field, those with the largest share first.
+function largest(paths, field) {
   const sums = new Map();
-  for (const path of paths) sums.set(path[by], (sums.get(path[by]) ?? 0) + path.share);
-  return [...sums].sort((a, b) => b[1] - a[1]).map(([key]) => key);
+  for (const path of paths) sums.set(path[field], (sums.get(path[field]) ?? 0) + path.share);
+  return [...sums].sort((a, b) => b[1] - a[1]).map(([value]) => value);
 }
 
-// Keeps the paths over the strongest neighbours and traits, and gives those a name.
+// Keeps the paths from the strongest picks over the strongest neighbours and traits, and labels
+// them. Who the neighbours are is nobody's business.
 export function strongest(item, names) {
-  const picks = total(item.paths, "item").slice(0, MOST_PICKS);
+  const picks = largest(item.paths, "item").slice(0, MOST.pick);
   const near = item.paths.filter((path) => picks.includes(path.item));
-  const of = (kind) => near.filter((path) => path.over === kind);
-  const people = total(of("user"), "node").slice(0, MOST_PEOPLE);
-  const traits = total(of("feature"), "node").slice(0, MOST_TRAITS);
-  const label = ({ over, node }) =>
-    over === "user" ? `Person ${LETTERS[people.indexOf(node)]}` : names.get(node);
-  return near
-    .filter(({ over, node }) => (over === "user" ? people : traits).includes(node))
-    .map((path) => ({ ...path, label: label(path), over: path.over }));
+  return ["user", "feature"].flatMap((over) => {
+    const paths = near.filter((path) => path.over === over);
+    const nodes = largest(paths, "node").slice(0, MOST[over]);
+    const label = (node) =>
+      over === "user" ? `Person ${LETTERS[nodes.indexOf(node)]}` : names.get(node);
+    return paths
+      .filter(({ node }) => nodes.includes(node))
+      .map((path) => ({ ...path, label: label(path.node), via: `${over} ${path.node}` }));
+  });
 }
 
-function fit(text, width) {
-  if (pen.measureText(text).width <= width) return text;
-  let letters = [...text];
-  while (letters.length && pen.measureText(`${letters.join("")}…`).width > width) letters = letters.slice(0, -1);
-  return `${letters.join("").trimEnd()}…`;
-}
-
-function lines(text, width) {
-  const words = text.split(/\s+/);
-  let first = "";
-  while (words.length && pen.measureText(`${first} ${words[0]}`.trim()).width <= width) {
-    first = `${first} ${words.shift()}`.trim();
-  }
-  if (!words.length) return [first];
-  return first ? [first, fit(words.join(" "), width)] : [fit(text, width)];
-}
-
-function box(text, { x, y, width, kind, height = BOX }) {
-  const written = lines(text, width - 14);
+function box(kind, text, { x, y, width, most }) {
+  measureIn(kind === "goal" ? 600 : 400, SIZE);
+  const written = lines(text, width - 12, most);
+  const height = most * LINE + (most > 1 ? 10 : 17);
   const first = y - ((written.length - 1) * LINE) / 2;
+  const left = x - width / 2;
   return draw(
     "g",
-    { class: kind },
-    draw("rect", { x: x - width / 2, y: y - height / 2, width, height, rx: 8 }),
-    ...written.map((line, i) =>
-      draw("text", { x, y: first + i * LINE, "text-anchor": "middle", direction: RTL.test(line) ? "rtl" : null }, line),
-    ),
+    { class: `node ${kind}` },
+    draw("rect", { x: left, y: y - height / 2, width, height, rx: kind === "user" ? 16 : 7 }),
+    ...written.map((line, i) => {
+      const direction = RTL.test(line) ? "rtl" : null;
+      return draw("text", { x, y: first + i * LINE, "text-anchor": "middle", direction }, line);
+    }),
     draw("title", {}, text),
   );
 }
 
-function edge(from, to, part, kind) {
+// Heavier where its part of the votes is larger.
+function edge(kind, from, to, part) {
   const half = (from.x + to.x) / 2;
   const d = `M${from.x} ${from.y}C${half} ${from.y} ${half} ${to.y} ${to.x} ${to.y}`;
   return draw("path", { d, class: `edge ${kind}`, "stroke-width": (1 + 4 * part).toFixed(1) });
 }
 
-// Places a column of nodes around the middle of the picture.
-function column(keys, height) {
-  const gap = Math.min(ROW * 1.4, (height - TOP) / keys.length);
-  const start = TOP + (height - TOP - gap * (keys.length - 1)) / 2;
-  return new Map(keys.map((key, i) => [key, start + i * gap]));
+// Spreads nodes around the middle of the picture's height.
+function spread(nodes, height, row) {
+  const gap = Math.min(1.4 * row, (height - TOP) / nodes.length);
+  const start = (TOP + height - gap * (nodes.length - 1)) / 2;
+  return new Map(nodes.map((node, i) => [node, start + i * gap]));
 }
 
 export function picture(item, paths, room) {
-  const width = Math.max(250, Math.min(room, 680));
-  pen.font = "13px system-ui, sans-serif";
-  const key = (path) => `${path.over} ${path.node}`;
-  const keyed = paths.map((path) => ({ ...path, key: key(path) }));
-  const people = total(keyed.filter(({ over }) => over === "user"), "key");
-  const traits = total(keyed.filter(({ over }) => over === "feature"), "key");
-  const middle = [...people, ...traits];
-  const picks = total(keyed, "item");
-  const height = TOP + ROW * Math.max(middle.length, picks.length, 2);
-  const side = width * 0.36;
-  const inner = Math.min(width * 0.2, 124);
-  const pickY = column(picks, height);
-  const nodeY = column(middle, height);
-  const end = { x: width - side, y: TOP + (height - TOP) / 2 };
-  const most = { user: 0, feature: 0 };
-  for (const { over, share } of keyed) most[over] = Math.max(most[over], share);
+  const width = Math.max(WIDTHS.least, Math.min(room, WIDTHS.most));
+  const isNarrow = width < WIDTHS.narrow;
+  const row = isNarrow ? 62 : 50;
+  const side = { width: width * (isNarrow ? 0.31 : 0.34) - 2, most: isNarrow ? 3 : 2 };
+  const middle = { width: isNarrow ? 76 : 116, most: 1, x: width / 2 };
 
-  const edges = keyed.map((path) =>
-    edge({ x: side, y: pickY.get(path.item) }, { x: width / 2 - inner / 2, y: nodeY.get(path.key) }, path.share / most[path.over], path.over),
-  );
-  for (const node of middle) {
-    const over = node.split(" ")[0];
-    const sum = keyed.filter((path) => path.key === node).reduce((all, { share }) => all + share, 0);
-    const part = Math.min(1, sum / (picks.length * most[over]));
-    edges.push(edge({ x: width / 2 + inner / 2, y: nodeY.get(node) }, end, part, over));
+  const picks = largest(paths, "item");
+  const kinds = ["user", "feature"].map((over) => paths.filter((path) => path.over === over));
+  const nodes = kinds.flatMap((some) => largest(some, "via"));
+  const height = TOP + row * Math.max(nodes.length, picks.length, 2);
+  const pickY = spread(picks, height, row);
+  const nodeY = spread(nodes, height, row);
+  const goal = { x: width - side.width / 2 - 1, y: (TOP + height) / 2 };
+
+  const edges = [];
+  for (const some of kinds) {
+    const most = Math.max(...some.map(({ share }) => share));
+    const [into, from] = [middle.x - middle.width / 2, middle.x + middle.width / 2];
+    for (const { over, item: pick, via, share } of some) {
+      const start = { x: side.width + 1, y: pickY.get(pick) };
+      edges.push(edge(over, start, { x: into, y: nodeY.get(via) }, share / most));
+    }
+    for (const via of largest(some, "via")) {
+      const own = some.filter((path) => path.via === via);
+      const mean = own.reduce((all, { share }) => all + share, 0) / (picks.length * most);
+      const end = { x: width - side.width - 1, y: goal.y };
+      edges.push(edge(own[0].over, { x: from, y: nodeY.get(via) }, end, mean));
+    }
   }
+
   const boxes = [
     ...picks.map((pick) => {
-      const { title } = keyed.find((path) => path.item === pick);
-      return box(title, { x: side / 2, y: pickY.get(pick), width: side - 2, kind: "node pick" });
+      const { title } = paths.find((path) => path.item === pick);
+      return box("pick", title, { ...side, x: side.width / 2 + 1, y: pickY.get(pick) });
     }),
-    ...middle.map((node) => {
-      const { label, over } = keyed.find((path) => path.key === node);
-      return box(label, { x: width / 2, y: nodeY.get(node), width: inner, kind: `node ${over}`, height: 34 });
+    ...nodes.map((via) => {
+      const { label, over } = paths.find((path) => path.via === via);
+      return box(over, label, { ...middle, y: nodeY.get(via) });
     }),
-    box(item.title, { x: width - side / 2, y: end.y, width: side - 2, kind: "node goal" }),
+    box("goal", item.title, { ...side, ...goal }),
   ];
-  const heads = [["You like", side / 2], ["linked by", width / 2], ["so try", width - side / 2]];
-  const title = `${picks.length} of your picks lead to ${item.title}; the links follow in words.`;
-  return draw(
-    "svg",
-    { viewBox: `0 0 ${width} ${height}`, width, height, class: "graph", role: "img", "aria-label": title },
-    ...heads.map(([text, x]) => draw("text", { x, y: 12, class: "head", "text-anchor": "middle" }, text)),
-    ...edges,
-    ...boxes,
-  );
+  const heads = [
+    ["You like", side.width / 2],
+    ["linked by", middle.x],
+    ["so try", goal.x],
+  ].map(([text, x]) => draw("text", { x, y: 12, class: "head", "text-anchor": "middle" }, text));
+  const label = `${picks.length === 1 ? "One of your picks leads" : `${picks.length} of your picks lead`} to ${item.title}; the links follow in words.`;
+  const size = { viewBox: `0 0 ${width} ${height}`, width, height };
+  const about = { class: "graph", role: "img", "aria-label": label };
+  return draw("svg", { ...size, ...about }, ...heads, ...edges, ...boxes);
 }

@@ -5,7 +5,7 @@ import { at, isCalm, keepFocus } from "./dom.js";
 import { makeRow } from "./row.js";
 import { genre, history, liked, niche } from "./state.js";
 import { attempt } from "./trouble.js";
-import { featureNames, moves, newsWords } from "./words.js";
+import { featureNames, moves, newsWords, reason } from "./words.js";
 
 const MOST = 10;
 const N_PATHS = 5;
@@ -33,15 +33,21 @@ async function rank({ column, nItems }, signal) {
   return { items: [], source: "popular", n_known: liked().length, unknown_items: [] };
 }
 
+const isExplained = (source) => source !== "popular" && liked().length <= MOST_EXPLAINED;
+
 function basis({ items, source, n_known: nKnown }) {
   if (!items.length) return "Nothing is left that fits. Choose another filter.";
-  if (source === "popular") return "What most people like, until you pick something.";
-  return `Ranked for you from ${nKnown === 1 ? "one pick" : `${nKnown} picks`}.`;
+  if (source === "popular") {
+    return `${niche() < 1 ? "What most people like" : "What few people know"}, until you pick something.`;
+  }
+  const limit = isExplained(source) ? "" : ` Reasons are given for up to ${MOST_EXPLAINED}.`;
+  return `Ranked for you from ${nKnown === 1 ? "one pick" : `${nKnown} picks`}.${limit}`;
 }
 
 function open(item) {
   opened = item === opened ? null : item;
   for (const [id, row] of rows) row.open(id === opened);
+  rows.get(opened)?.element.scrollIntoView({ block: "nearest" });
 }
 
 function slide(tops) {
@@ -51,7 +57,8 @@ function slide(tops) {
     const by = from === undefined ? 0 : from - element.offsetTop;
     const timing = { duration: 320, easing: "cubic-bezier(.2, .7, .2, 1)" };
     if (from === undefined) element.animate([{ opacity: 0 }, { opacity: 1 }], timing);
-    else if (by) element.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], timing);
+    else if (by)
+      element.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], timing);
   }
 }
 
@@ -66,6 +73,7 @@ function arrange(elements) {
 
 function render(found, cause) {
   const ids = found.items.map((item) => item.item);
+  const why = isExplained(found.source);
   const moved = cause ? moves(shown, ids) : new Map();
   const tops = new Map([...rows].map(([id, row]) => [id, row.element.offsetTop]));
   const isFirst = rows.size === 0;
@@ -73,7 +81,8 @@ function render(found, cause) {
   if (!ids.includes(opened)) opened = null;
   found.items.forEach((item, place) => {
     if (!rows.has(item.item)) rows.set(item.item, makeRow(item, open));
-    rows.get(item.item).put(item, place + 1, moved.get(item.item), found.source, niche());
+    rows.get(item.item).put(place + 1, moved.get(item.item), why);
+    if (!why) rows.get(item.item).say(reason(item, found.source, niche(), []));
   });
   keepFocus(at("items"), at("list-heading"), () => {
     arrange(ids.map((id) => rows.get(id).element));
@@ -82,17 +91,27 @@ function render(found, cause) {
   if (!isFirst) slide(tops);
   at("basis").textContent = basis(found);
   if (cause) at("news").replaceChildren(...newsWords(cause, moved, found.items[0]));
+  at("items").toggleAttribute("data-stale", why);
   shown = ids;
 }
 
 async function explain(source) {
   const signal = whyTurn();
-  const nLiked = liked().length;
-  if (source === "popular" || nLiked > MOST_EXPLAINED) return;
-  const body = { history: history(), niche: niche(), k: shown.length, include: shown, n_paths: N_PATHS };
+  if (!isExplained(source)) return;
+  const body = {
+    history: history(),
+    niche: niche(),
+    k: shown.length,
+    include: shown,
+    n_paths: N_PATHS,
+  };
   const { items } = await ask("explanations", { body, signal });
   const names = featureNames(items, liked());
-  for (const item of items) rows.get(item.item)?.explain(item, names, source, niche());
+  for (const item of items) {
+    rows.get(item.item)?.say(reason(item, source, niche(), liked()));
+    rows.get(item.item)?.explain(item, names);
+  }
+  at("items").removeAttribute("data-stale");
 }
 
 // `catalogue` holds `nItems` and the `column` to filter by; `then` is told what was ranked.

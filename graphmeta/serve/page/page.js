@@ -21,7 +21,8 @@ function offer(items) {
   const before = choices.size;
   for (const { about } of items) {
     const value = about[catalogue.column] ?? [];
-    for (const choice of Array.isArray(value) ? value : String(value).split("|")) choices.add(String(choice));
+    for (const choice of Array.isArray(value) ? value : String(value).split("|"))
+      choices.add(String(choice));
   }
   if (genre()) choices.add(genre());
   at("genre-field").hidden = choices.size < 2;

@@ -23,7 +23,9 @@ function chip({ item, title, kind }, isUnknown) {
 // `unknown` are ids that the service does not know.
 export function showPicks(unknown = []) {
   const likes = liked().toReversed();
-  const others = events().filter((event) => event.kind !== "interaction").toReversed();
+  const others = events()
+    .filter((event) => event.kind !== "interaction")
+    .toReversed();
   const chips = (some) => some.map((event) => chip(event, unknown.includes(event.item)));
   at("aside").hidden = others.length === 0;
   at("aside-summary").textContent = `Set aside (${others.length})`;

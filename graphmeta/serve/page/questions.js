@@ -24,9 +24,19 @@ function makeSlot() {
     const answer = () => {
       if (slot.item && !kindOf(slot.item.item)) pick(slot.item, kind);
     };
-    return make("button", { "data-act": kind, click: answer, class: kind === "interaction" ? "yes" : null }, label);
+    return make(
+      "button",
+      { "data-act": kind, click: answer, class: kind === "interaction" ? "yes" : null },
+      label,
+    );
   });
-  slot.row = make("li", {}, slot.title, slot.facts, make("div", { class: "answers" }, ...slot.buttons));
+  slot.row = make(
+    "li",
+    {},
+    slot.title,
+    slot.facts,
+    make("div", { class: "answers" }, ...slot.buttons),
+  );
   return slot;
 }
 
@@ -35,7 +45,9 @@ function put(slot, item) {
   slot.title.textContent = item.title;
   slot.facts.textContent = facts(item);
   slot.row.dataset.item = item.item;
-  ANSWERS.forEach(([, label], i) => slot.buttons[i].setAttribute("aria-label", `${label}: ${item.title}`));
+  ANSWERS.forEach(([, label], i) =>
+    slot.buttons[i].setAttribute("aria-label", `${label}: ${item.title}`),
+  );
 }
 
 function place(items) {
@@ -59,7 +71,8 @@ function place(items) {
   }
   at("asked-news").textContent = first && events().length ? `New question: ${first.title}` : "";
   if (hadFocus && slots.length === 0) at("picks-heading").focus();
-  else if (hadFocus && !at("asked").contains(document.activeElement)) at("questions-heading").focus();
+  else if (hadFocus && !at("asked").contains(document.activeElement))
+    at("questions-heading").focus();
   at("questions").hidden = slots.length === 0;
 }
 

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 import { kindOf, pick } from "./state.js";
 import { explanation } from "./why.js";
-import { facts, reason } from "./words.js";
+import { facts } from "./words.js";
 
 let count = 0;
 
@@ -12,7 +12,11 @@ function badge(move) {
   if (!move) return [];
   const places = Math.abs(move) === 1 ? "place" : "places";
   const sign = make("span", { "aria-hidden": "true" }, `${move > 0 ? "▲" : "▼"} ${Math.abs(move)}`);
-  const words = make("span", { class: "sr" }, `${move > 0 ? "up" : "down"} ${Math.abs(move)} ${places}`);
+  const words = make(
+    "span",
+    { class: "sr" },
+    `${move > 0 ? "up" : "down"} ${Math.abs(move)} ${places}`,
+  );
   return [make("span", { class: `badge ${move > 0 ? "up" : "down"}` }, sign, words)];
 }
 
@@ -23,13 +27,20 @@ export function makeRow(item, open) {
     if (!kindOf(item.item) || kindOf(item.item) === "unknown") pick(item, kind);
   };
   const button = (act, label, click, more = {}) =>
-    make("button", { "data-act": act, "aria-label": `${label}: ${item.title}`, click, ...more }, label);
+    make(
+      "button",
+      { "data-act": act, "aria-label": `${label}: ${item.title}`, click, ...more },
+      label,
+    );
 
   const rank = make("span", { class: "rank", "aria-hidden": "true" });
   const badges = make("span", { class: "badges" });
   const because = make("p", { class: "reason" });
   const panel = make("div", { class: "panel", id, hidden: true });
-  const why = button("why", "Why?", () => open(item.item), { "aria-expanded": "false", "aria-controls": id });
+  const why = button("why", "Why?", () => open(item.item), {
+    "aria-expanded": "false",
+    "aria-controls": id,
+  });
   const element = make(
     "li",
     { class: "row", "data-item": item.item },
@@ -69,17 +80,17 @@ export function makeRow(item, open) {
 
   return {
     element,
-    put(ranked, place, move, source, niche) {
+    put(place, move, isExplained) {
       rank.textContent = place;
       badges.replaceChildren(...badge(move));
-      const isPopular = source === "popular";
-      why.hidden = isPopular;
-      if (isPopular) {
-        explained = null;
-        isOpen = false;
-        showPanel();
-        because.replaceChildren(...reason(ranked, source, niche));
-      }
+      why.hidden = !isExplained;
+      if (isExplained) return;
+      explained = null;
+      isOpen = false;
+      showPanel();
+    },
+    say(nodes) {
+      because.replaceChildren(...nodes);
     },
     open(wanted) {
       if (wanted !== isOpen) {
@@ -87,9 +98,8 @@ export function makeRow(item, open) {
         showPanel();
       }
     },
-    explain(item, names, source, niche) {
+    explain(item, names) {
       explained = { item, names };
-      because.replaceChildren(...reason(item, source, niche));
       showPanel();
     },
   };

@@ -64,7 +64,9 @@ function show(items) {
   at("results").hidden = rows.length === 0;
   input().setAttribute("aria-expanded", String(rows.length > 0));
   const many = rows.length === 1 ? "1 result" : `${rows.length} results`;
-  at("found").textContent = rows.length ? `${many}; arrow keys choose, Enter takes` : "Nothing found; try fewer letters";
+  at("found").textContent = rows.length
+    ? `${many}; arrow keys choose, Enter takes`
+    : "Nothing found; try fewer letters";
   choose(rows.length ? 0 : -1);
 }
 

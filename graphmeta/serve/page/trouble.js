@@ -34,8 +34,17 @@ function clear() {
 function show({ title, detail, wait }) {
   const had = at("trouble").contains(document.activeElement);
   const button = make("button", { class: "main-button", click: tryAgain }, "Try again");
-  const about = [detail && `${detail}.`, wait && `It asks to wait ${wait} s.`, "Your list is safe."];
-  const texts = make("div", {}, make("strong", {}, title), make("p", {}, about.filter(Boolean).join(" ")));
+  const about = [
+    detail && `${detail.replace(/\.$/, "")}.`,
+    wait && `It asks to wait ${wait} s.`,
+    "Your list is safe.",
+  ];
+  const texts = make(
+    "div",
+    {},
+    make("strong", {}, title),
+    make("p", {}, about.filter(Boolean).join(" ")),
+  );
   at("trouble").replaceChildren(texts, button);
   if (had) button.focus();
 }

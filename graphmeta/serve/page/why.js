@@ -7,7 +7,9 @@ import { effectWords, percent } from "./words.js";
 const MOST_PICKS = 5;
 
 function effects({ because }) {
-  const first = [...because].sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, MOST_PICKS);
+  const first = [...because]
+    .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect))
+    .slice(0, MOST_PICKS);
   first.sort((a, b) => b.effect - a.effect);
   const most = Math.max(...first.map(({ effect }) => Math.abs(effect)), 1e-9);
   return first.map(({ title, effect }) => {
@@ -27,14 +29,24 @@ function inWords(paths, item) {
   return paths.map(({ title, over, label, share }) => {
     const through = over === "user" ? `${label}, who chose both` : `${label}, which both have`;
     const of = over === "user" ? "of the neighbours' votes" : "of what shared traits add";
-    return make("li", {}, named(title), ` → ${through} → `, named(item.title), ` (${percent(share)} ${of})`);
+    return make(
+      "li",
+      {},
+      named(title),
+      ` → ${through} → `,
+      named(item.title),
+      ` (${percent(share)} ${of})`,
+    );
   });
 }
 
 export function explanation({ item, names }, width) {
   const found = [];
   if (item.because.length) {
-    found.push(make("h4", {}, "What your picks did"), make("ul", { class: "plain effects" }, ...effects(item)));
+    found.push(
+      make("h4", {}, "What your picks did"),
+      make("ul", { class: "plain effects", role: "list" }, ...effects(item)),
+    );
   }
   const paths = strongest(item, names);
   if (paths.length) {

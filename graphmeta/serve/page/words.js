@@ -1,10 +1,11 @@
 // Puts what the service says into words.
 
-import { joined, named } from "./dom.js";
+import { joined, make, named } from "./dom.js";
 
 const MOST_LETTERS = 60;
 // A second pick is named if it did at least so much of what the first one did.
 const ALSO = 0.4;
+const MOST_SHARED = 3;
 
 function parts(value) {
   if (Array.isArray(value)) return value.map(String);
@@ -34,19 +35,34 @@ export function nicheWords(niche) {
   return niche < 1.75 ? "niche" : "very niche";
 }
 
-// The main reason for an item, as nodes.
-export function reason(item, source, niche) {
+function shared(item, { item: id }, picks) {
+  const own = new Set(traits(item));
+  const pick = picks.find((event) => event.item === id);
+  const both = pick
+    ? traits(pick)
+        .filter((trait) => own.has(trait))
+        .slice(0, MOST_SHARED)
+    : [];
+  return both.length ? [make("span", { class: "shared" }, ` · in common: ${both.join(", ")}`)] : [];
+}
+
+// The main reason for an item, as nodes; `picks` are what the user likes.
+export function reason(item, source, niche, picks) {
   if (source === "popular") {
-    return [niche < 1 ? "Popular: many people chose it" : "Little known, as you asked"];
+    return [niche < 1 ? "Among the most popular" : "Little known, as you asked"];
   }
   if (!item.because) return [];
   const [first, second] = item.because.filter(({ effect }) => effect > 0);
   if (first) {
     const both = second && second.effect >= ALSO * first.effect ? [first, second] : [first];
-    return ["Because you liked ", ...joined(both.map(({ title }) => named(title)))];
+    return [
+      "Because you liked ",
+      ...joined(both.map(({ title }) => named(title))),
+      ...shared(item, first, picks),
+    ];
   }
   const { vote = 0, content = 0, prior = 0 } = item.parts;
-  if (Math.max(vote, content) <= Math.max(prior, 0)) return ["Popular with everyone"];
+  if (Math.max(vote, content) <= Math.max(prior, 0)) return ["Popular with many people"];
   if (vote >= content) return ["Chosen by people whose lists are like yours"];
   return ["Has much in common with your list"];
 }
@@ -114,6 +130,9 @@ export function newsWords(cause, moved, first) {
   if (fresh) told.push(`${fresh} new`);
   if (up) told.push(`${up} moved up`);
   const what = told.length ? `${told.join(", ")}. ` : "The list stays as it is. ";
-  const lead = told.length && first && moved.has(first.item) ? ["First now: ", named(first.title), "."] : [];
+  const isLed = first && moved.has(first.item);
+  const lead = isLed
+    ? [make("span", { class: "more" }, "First now: ", named(first.title), ".")]
+    : [];
   return [...CAUSES[cause.kind](cause.title), what, ...lead];
 }
