@@ -69,10 +69,11 @@ def fit_bundle(
     model.save(path)
     partial.unlink(missing_ok=True)
     if validation is not None:
+        pays = ", ".join(str(k) for k, is_adapted in model.gate.items() if is_adapted)
         say(
-            f"NDCG@10 of {len(validation)} held-out users, unadapted: "
-            f"{max(model.validation_scores):.4f}; adapts at "
-            f"{[k for k, is_adapted in model.gate.items() if is_adapted] or 'no'} interactions"
+            f"NDCG@10 of {len(validation)} held-out users: {max(model.validation_scores):.4f}, "
+            "mean over support sizes; adapting "
+            + (f"pays at {pays} interactions" if pays else "does not surely pay and is left out")
         )
     return model
 

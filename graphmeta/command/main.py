@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(typed: dict[str, Any], console: Console) -> None:
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     columns = {name: typed[f"{name}_col"] for name in ("user", "item", "rating", "time")}
     graph = from_file(typed["interactions"], min_rating=typed["min_rating"], **columns)
     items = None if typed["items"] is None else read_file(typed["items"])
@@ -48,9 +51,9 @@ def _fit(typed: dict[str, Any], console: Console) -> None:
         item=typed["items_col"] or typed["item_col"],
         epochs=typed["epochs"],
         seed=typed["seed"],
-        say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+        say=say,
     )
-    console.print(f"{typed['bundle']}; serve it with: graphmeta serve {typed['bundle']}")
+    say(f"{typed['bundle']} is written; serve it with: graphmeta serve {typed['bundle']}")
 
 
 def _serve(typed: dict[str, Any], console: Console) -> None:
@@ -92,7 +95,7 @@ def _keys(typed: dict[str, Any], console: Console) -> None:
             store.remove_key(typed["name"])
         else:
             for name, role in store.key_names():
-                console.print(f"{name}\t{role}", markup=False, highlight=False)
+                console.print(f"{name} {role}", markup=False, highlight=False)
     finally:
         store.close()
 

@@ -45,9 +45,9 @@ class ColdStartRecommender(Parameters, FittedRecommender):
     With validation users, `fit` keeps the weights of the best epoch (mean NDCG@10 over support
     sizes, unadapted) and stops after `patience` epochs without a better one. Then, for each
     support size, it adds a prior to the scores where that surely raised the validation users'
-    NDCG@10 (`PriorBlend`; `blend` holds the choice), and adapts new users only if that surely raised
-    it: `gate` holds the choice. Without them all epochs count, nothing is added and every user is
-    adapted.
+    NDCG@10 (`PriorBlend`; `blend` holds the choice), and adapts new users only if that surely
+    raised it: `gate` holds the choice. Without them all epochs count, nothing is added and every
+    user is adapted.
 
     Where `torch.distributed` is initialised, as under `torchrun`, `fit` trains data-parallel:
     every process calls it alike and ends with the same weights and gate (`MetaTrainer`).

@@ -1,0 +1,271 @@
+"""The command as a user types it: fit, serve, keys and the demonstration."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from graphmeta.command.main import main
+from graphmeta.data import planted_interactions
+from graphmeta.ranking import ColdStartRecommender
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Interactions and items as files."""
+    folder = tmp_path_factory.mktemp("data")
+    table = planted_interactions()
+    table.to_csv(folder / "ratings.csv", index=False)
+    items = sorted(table["item"].unique())
+    films = pd.DataFrame({"film": items, "title": [f"The Film {item}" for item in items]})
+    films.to_parquet(folder / "films.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Path:
+    path = folder / "film.gm"
+    given = ["--rating-col", "rating", "--time-col", "time", "--epochs", "1"]
+    items = ["--items", str(folder / "films.parquet"), "--items-col", "film"]
+    assert main(["fit", str(folder / "ratings.csv"), str(path), *given, *items]) == 0
+    return path
+
+
+def test_fit_writes_a_bundle_and_says_how_good_it_is(
+    folder: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = folder / "again.gm"
+    assert main(["fit", str(folder / "ratings.csv"), str(again), "--epochs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "epoch 1 of at most 1, loss " in said
+    assert "NDCG@10 of 14 held-out users: 0." in said
+    assert f"serve it with: graphmeta serve {again}\n" in said
+    assert not list(folder.glob("*.checkpoint"))
+    model = ColdStartRecommender.load(bundle)
+    assert model.item_table is not None
+    assert model.item_table["title"][0].startswith("The Film i")
+    # Test users of the protocol train too.
+    assert model.train_graph["user"].num_nodes > 0.85 * 200
+
+
+def test_a_fit_that_was_stopped_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["fit", str(folder / "ratings.csv"), str(folder / "resumed.gm"), "--epochs", "3"]
+    from graphmeta.command import fit_bundle
+
+    def stop(text: str) -> None:
+        if text.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    fit = fit_bundle.fit_bundle
+    monkeypatch.setattr(
+        "graphmeta.command.main.fit_bundle", lambda *a, **k: fit(*a, **{**k, "say": stop})
+    )
+    assert main(call) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "epoch 1 " not in said
+    assert "epoch 3 " in said
+
+
+def test_data_too_small_to_hold_users_out_still_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = planted_interactions().groupby("user").head(3).head(60)
+    few.to_csv(tmp_path / "few.csv", index=False)
+    path = tmp_path / "few.gm"
+    assert main(["fit", str(tmp_path / "few.csv"), str(path), "--epochs", "1"]) == 0
+    assert "no users are held out: " in capsys.readouterr().out
+    assert len(ColdStartRecommender.load(path).recommend([], 3)) == 3
+
+
+def test_what_cannot_be_done_is_said(
+    folder: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    ratings, db = str(folder / "ratings.csv"), f"sqlite:///{tmp_path / 'x.db'}"
+    for argv, wanted in (
+        (["fit", "none.csv", "x.gm"], "no file none.csv"),
+        (["fit", str(tmp_path / "empty.csv"), "x.gm"], "is an empty file"),
+        (["fit", ratings, "x.gm", "--user-col", "usr"], "did you mean 'user'"),
+        (["fit", ratings, str(tmp_path / "no" / "x.gm")], "make it first"),
+        (["serve", "none.gm", "--database", db], "no file none.gm"),
+        (["serve", ratings, "--database", db], "is damaged or no bundle"),
+        (["serve", str(bundle), "--database", "x"], "database URL cannot be read"),
+        (["serve", str(bundle), "--database", db, "--max-queue", "0"], "--max-queue 0: Input"),
+        (["serve", str(bundle), "--database", db, "--title", "x"], "no item column 'x'"),
+        (["serve", str(bundle), "--database", db, "--host", "0.0.0.0"], "graphmeta keys add NAME"),
+        (["keys", "remove", "x", "--database", db], "there is no key named 'x'"),
+    ):
+        assert main(argv) == 2, argv
+        assert wanted in " ".join(capsys.readouterr().err.split()), argv
+    for argv in ([], ["serve"], ["serve", "x", "--port", "0"], ["keys", "add", "x", "--role", "y"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(argv)
+        assert stopped.value.code == 2
+
+
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [
+        n for n in sys.modules if n.startswith(("graphmeta.serve", "graphmeta.command.r"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert main(["serve", "x.gm"]) == 2
+    assert "needs the package fastapi; pip install 'graphmeta[serve]'" in capsys.readouterr().err
+
+
+def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = ["--database", f"sqlite:///{tmp_path / 'keys.db'}"]
+    assert main(["keys", "add", "shop", "--role", "read", *database]) == 0
+    assert capsys.readouterr().out.startswith("gm_")
+    assert main(["keys", "list", *database]) == 0
+    assert capsys.readouterr().out == "shop read\n"
+    assert main(["keys", "remove", "shop", *database]) == 0
+    assert main(["keys", "list", *database]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@contextmanager
+def served(*argv: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the command in a process of its own until it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "graphmeta.command.main", *argv, "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, process.communicate()
+            try:
+                ask(f"{url}/health")
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        yield url, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def test_a_server_swaps_bundles_and_stops_without_dropping_a_request(
+    bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    live = tmp_path / "live.gm"
+    live.write_bytes(bundle.read_bytes())
+    model = ColdStartRecommender.load(bundle)
+    other = ColdStartRecommender(channels=8, epochs=0).fit(model.train_graph)
+    other.save(tmp_path / "other.gm")
+    database = f"sqlite:///{tmp_path / 'live.db'}"
+    with served("serve", str(live), "--database", database) as (url, process):
+        failed: list[BaseException] = []
+        answers = [0]
+        done = threading.Event()
+
+        def keep_asking() -> None:
+            while not done.is_set():
+                try:
+                    found = ask(f"{url}/recommendations", {"history": [{"item": "i1"}]})
+                    assert len(found["items"]) == 10
+                    answers[0] += 1
+                except BaseException as error:
+                    failed.append(error)
+
+        threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        models = []
+        for path in (tmp_path / "other.gm", bundle, tmp_path / "other.gm"):
+            os.replace(copied(path), live)
+            before = ask(f"{url}/health")["model"]
+            process.send_signal(signal.SIGHUP)
+            wait_until(lambda before=before: ask(f"{url}/health")["model"] != before)
+            models.append(ask(f"{url}/health")["model"])
+        assert models == [other.fingerprint, model.fingerprint, other.fingerprint]
+        wait_until(lambda: answers[0] > 20)
+        live.write_bytes(b"broken")
+        process.send_signal(signal.SIGHUP)
+        ask(f"{url}/users/ann%2e%25%2f/events".replace("%2f", ""), {"events": [{"item": "i1"}]})
+        assert ask(f"{url}/users/ann%2e%25")["user"] == "ann.%"
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert not failed
+        process.send_signal(signal.SIGTERM)
+        out, log = process.communicate(timeout=30)
+        assert process.returncode in (0, -signal.SIGTERM)
+    assert url in out
+    assert "the model was not reloaded: " in log
+    assert "POST /users/{user}/events 200" in log
+    assert "ann" not in log.replace("planted", "")
+
+
+def copied(path: Path) -> Path:
+    copy = path.with_suffix(".copy")
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+def wait_until(holds: Any) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_demonstration_trains_once_and_shows_a_page(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "graphmeta").mkdir()
+    # As an earlier start left it: training it takes a minute.
+    (tmp_path / "graphmeta" / "movielens-small.gm").write_bytes(bundle.read_bytes())
+    with served("demo") as (url, _):
+        with urllib.request.urlopen(url, timeout=30) as page:
+            assert b"<h1" in page.read()
+        assert ask(f"{url}/catalogue")["columns"] == {"title": "str"}
+
+
+def test_the_demonstrations_bundle_has_titles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from graphmeta.command import fit_bundle
+
+    made = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        fit_bundle, "fit_bundle", lambda graph, path, **options: made.append((graph, path, options))
+    )
+    path = fit_bundle.demo_bundle(Console(quiet=True))
+    ((graph, written, options),) = made
+    assert path == written == tmp_path / "graphmeta" / "movielens-small.gm"
+    assert {"title", "year", "genres"} <= set(options["items"])
+    assert set(graph["item"].id_map.ids) <= set(options["items"]["item"])
