@@ -151,7 +151,8 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _add_database(serve)
     limits = {
         "max_batch": (int, "most users ranked together"),
-        "max_queue": (int, "most requests that wait; further ones get a 503"),
+        "max_queue": (int, "most requests that wait to be ranked; further ones get a 503"),
+        "max_requests": (int, "most requests at work at once; further ones get a 503"),
         "time_limit": (float, "seconds until a request is given up"),
         "max_history": (int, "interactions of a user that the model reads, the latest"),
         "max_body": (int, "bytes of the largest request"),

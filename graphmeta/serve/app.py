@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from graphmeta.errors import GraphMetaError
-from graphmeta.serve.limits import BodyLimit, Watch
+from graphmeta.serve.limits import Limits, Watch
 from graphmeta.serve.problems import answer_problems
 from graphmeta.serve.routes import router
 from graphmeta.serve.schemas import Problem
@@ -60,7 +60,12 @@ def create_app(load: Callable[[], ServedModel], settings: ServeSettings | None =
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(BodyLimit, max_body=settings.max_body, time_limit=settings.time_limit)
+    app.add_middleware(
+        Limits,
+        max_requests=settings.max_requests,
+        max_body=settings.max_body,
+        time_limit=settings.time_limit,
+    )
     app.add_middleware(Watch, metrics=service.metrics)
     answer_problems(app)
     app.include_router(router)

@@ -1,4 +1,4 @@
-"""What stands before every route: limits of the body, counts, and a log without users."""
+"""What stands before every route: limits, counts, and a log without users."""
 
 from __future__ import annotations
 
@@ -10,29 +10,49 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphmeta.serve.metrics import Metrics
-from graphmeta.serve.problems import problem
+from graphmeta.serve.problems import SOON, problem
 
 logger = logging.getLogger("graphmeta.serve")
 UNROUTED = "none"
 
 
-class BodyLimit:
-    """Refuses bodies that are too large or come too slowly, before they are held in memory.
+class Limits:
+    """Refuses requests beyond a number at once, and bodies that are too large or too slow.
+
+    A body is read whole, before anything else is done about it.
 
     Args:
         app: What answers otherwise.
+        max_requests: Most requests at work.
         max_body: Bytes of the largest body.
         time_limit: Seconds until it must be there.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body: int, time_limit: float) -> None:
-        self._app, self._max_body, self._time_limit = app, max_body, time_limit
+    def __init__(
+        self, app: ASGIApp, *, max_requests: int, max_body: int, time_limit: float
+    ) -> None:
+        self._app, self._max_requests = app, max_requests
+        self._max_body, self._time_limit = max_body, time_limit
+        self._n_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the whole body, then hand it on."""
+        """Hand on what is within the limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._n_requests >= self._max_requests:
+            detail = f"{self._max_requests} requests are at work already; come again"
+            headers = {"Retry-After": SOON}
+            refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+            await refusal(scope, receive, send)
+            return
+        self._n_requests += 1
+        try:
+            await self._read_and_hand_on(scope, receive, send)
+        finally:
+            self._n_requests -= 1
+
+    async def _read_and_hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts: list[bytes] = []
         size = 0
         try:

@@ -247,7 +247,6 @@ class Health(BaseModel):
     status: Literal["ok"]
     model: str = Field(description="the fingerprint of the model")
     n_items: int
-    n_users: int
 
 
 class Problem(BaseModel):

@@ -11,7 +11,8 @@ class ServeSettings(BaseModel):
     Args:
         database: Where events and states are kept, as an SQLAlchemy URL.
         max_batch: Most requests that are adapted and ranked together.
-        max_queue: Most requests that wait; further ones are told to come again.
+        max_queue: Most requests that wait to be ranked; further ones are told to come again.
+        max_requests: Most requests of every kind that are at work at once.
         time_limit: Seconds after which a request is answered that it took too long.
         max_history: The model reads so many of a user's latest interactions; adapting costs the
             square of their number.
@@ -24,6 +25,7 @@ class ServeSettings(BaseModel):
     database: str = "sqlite:///graphmeta.db"
     max_batch: int = Field(default=64, ge=1)
     max_queue: int = Field(default=512, ge=1)
+    max_requests: int = Field(default=1_024, ge=1)
     time_limit: float = Field(default=5.0, gt=0)
     max_history: int = Field(default=50, ge=1)
     max_body: int = Field(default=1_000_000, ge=1_000)

@@ -176,7 +176,6 @@ def test_health_and_metrics(client: TestClient, model: ColdStartRecommender) -> 
         "status": "ok",
         "model": model.fingerprint,
         "n_items": 100,
-        "n_users": 1,
     }
     text = client.get("/metrics").text
     assert 'graphmeta_ranked_users_total{source="adapted"} 1.0' in text
@@ -235,7 +234,6 @@ def test_any_text_is_a_user_or_an_item(client: TestClient) -> None:
         assert client.get(path).json()["events"][0]["item"] == text
         assert client.delete(f"{path}/events/{quoted(text)}").status_code == 204
         assert client.get(path).json()["events"] == []
-    assert client.get("/health").json()["n_users"] == 5
 
 
 def quoted(text: str) -> str:
@@ -387,7 +385,7 @@ def test_a_database_goes_away_and_comes_back(serve: Serve, database: str, tmp_pa
         with admin.connect() as connection:
             connection.execute(sa.text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true"))
         admin.dispose()
-    assert client.get("/health").json()["n_users"] == 1
+    assert client.get("/health").status_code == 200
     like(client, "ann", "i2")
     assert ranked(client, user="ann")["n_known"] == 4
 
