@@ -18,5 +18,5 @@ def test_readme_examples_run(
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
     lines = capsys.readouterr().out.splitlines()
-    assert len(blocks) == 3
-    assert len(lines) == 19
+    assert len(blocks) == 4
+    assert len(lines) == 20

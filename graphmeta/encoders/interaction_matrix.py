@@ -57,14 +57,14 @@ class InteractionMatrix(nn.Module):
         if not len(self.user_column):
             shape = torch.broadcast_shapes(user.shape, item.shape)
             return torch.zeros(shape, dtype=torch.bool, device=user.device)
-        low, high = self.user_pointer[user], self.user_pointer[user + 1]
+        low, high = self.user_pointer.take(user), self.user_pointer.take(user + 1)
         end, last = high, len(self.user_column) - 1
         for _ in range(self._n_bisections):
             middle = (low + high) // 2
-            is_before = (self.user_column[middle.clamp(max=last)] < item) & (low < high)
+            is_before = (self.user_column.take(middle.clamp(max=last)) < item) & (low < high)
             low = torch.where(is_before, middle + 1, low)
             high = torch.where(is_before, high, middle)
-        return (low < end) & (self.user_column[low.clamp(max=last)] == item)
+        return (low < end) & (self.user_column.take(low.clamp(max=last)) == item)
 
     def items_of(
         self, user: Int[Tensor, " n"]

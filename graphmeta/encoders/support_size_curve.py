@@ -38,8 +38,8 @@ class SupportSizeCurve(nn.Module):
 
     def forward(self, size: Int[Tensor, " n"]) -> dict[str, Float[Tensor, "n 1"]]:
         """Return each curve at the given support sizes."""
-        at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=float(self.knots[-1]))
-        right = torch.searchsorted(self.knots, at).clamp(1, len(KNOTS) - 1)
+        at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=self.knots[-1])
+        right = (self.knots < at.unsqueeze(1)).sum(1).clamp(1, len(KNOTS) - 1)
         left = right - 1
         share = (at - self.knots[left]) / (self.knots[right] - self.knots[left])
         return {

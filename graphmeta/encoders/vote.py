@@ -88,7 +88,8 @@ class Vote(nn.Module):
         z, own, voters = fn.normalize(z, dim=1), self.own_of(episodes), self.voters_of(episodes)
         weight = self.support_weight(episodes)
         if voters is None:
-            shown = weight.new_zeros(len(item), len(self.item_degree)).scatter_add(1, item, weight)
+            shown = weight.new_zeros(item.size(0), len(self.item_degree))
+            shown = shown.scatter_add(1, item, weight)
             overlap = self.interactions.to_users(shown)
             everyone = torch.arange(overlap.size(1), device=own.device)
             overlap = overlap * (everyone != own.unsqueeze(1))
