@@ -39,12 +39,13 @@ def open_database(url: str) -> sa.Engine:
     try:
         with engine.begin() as connection:
             _migrate(connection)
-    except CommandError as error:
-        raise OutputError(
-            f"the tables of {engine.url!r} were made by a later release ({error}); upgrade "
-            "graphmeta"
-        ) from error
-    except SQLAlchemyError as error:
+    except (CommandError, SQLAlchemyError) as error:
+        engine.dispose()
+        if isinstance(error, CommandError):
+            raise OutputError(
+                f"the tables of {engine.url!r} were made by a later release ({error}); upgrade "
+                "graphmeta"
+            ) from error
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise OutputError(
             f"cannot use the database {engine.url!r}: {reason}; check the URL and who may write"

@@ -119,13 +119,17 @@ async def explain(body: schemas.Why, service: Served) -> schemas.Explanations:
     served = service.served
     _, events = await _who(service, body)
     request = _rank_request(service, served, body, events)
+    unknown = _unknown(served, events)
+    if not request.k:
+        source = served.model.fitted.source(len(request.events))
+        return schemas.Explanations(items=[], source=source, unknown_items=unknown)
     why = await service.batcher.run(
         served, lambda model: model.explain(request, n_paths=body.n_paths)
     )
     return schemas.Explanations(
         items=_explained(served, why),
         source=why.ranking.source,
-        unknown_items=_unknown(served, events),
+        unknown_items=unknown,
     )
 
 
@@ -216,7 +220,7 @@ def _rank_request(
         events, include=body.include, exclude=body.exclude, filters=body.plain_filters()
     )
     known = served.known(events)[-service.settings.max_history :]
-    return served.check(RankRequest(known, body.k, allowed, body.niche))
+    return RankRequest(known, min(body.k, int(allowed.sum())), allowed, body.niche)
 
 
 def _unknown(served: ServedModel, events: Iterable[Event]) -> list[str]:

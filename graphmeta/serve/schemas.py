@@ -127,7 +127,9 @@ class Wish(Who):
         }
     )
 
-    k: int = Field(default=10, ge=1, le=10_000, description="how many items")
+    k: int = Field(
+        default=10, ge=1, le=10_000, description="how many items; fewer come where fewer are left"
+    )
     include: list[Id] | None = Field(
         default=None, max_length=10_000, description="the only items that may be"
     )
@@ -162,7 +164,7 @@ class Questioned(Who):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": []}]})
 
-    n: int = Field(default=1, ge=1, le=100, description="how many items to ask about")
+    n: int = Field(default=1, ge=1, le=100, description="how many items to ask about, at most")
 
 
 class Item(BaseModel):

@@ -20,13 +20,12 @@ from graphmeta.explain.explanation import Explanation
 from graphmeta.ranking import ColdStartRecommender, UserState
 from graphmeta.ranking.few_shot_scorer import Source
 from graphmeta.ranking.histories import allowed_items
-from graphmeta.ranking.rank_histories import best_items, refuse_k
+from graphmeta.ranking.rank_histories import best_items
 from graphmeta.serve.store import Event
 from graphmeta.tasks.episode import RATES
 
 # Training times above this are seconds since 1970 (here: 1973), below it an order.
 LEAST_SECONDS = 1e8
-MOST_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class RankRequest:
 
     Args:
         events: What the user did, oldest first, as far as the model knows the items.
-        k: How many items.
+        k: How many items, at most as many as are allowed.
         allowed: Which items may be recommended.
         niche: See `ColdStartRecommender.with_niche`.
         state: The user's state, if one is at hand for this model and these events.
@@ -163,19 +162,6 @@ class ServedModel:
         ids = self.model.item_ids.ids
         return [ids[self.row_of[item]] if item in self.row_of else item for item in items]
 
-    def check(self, request: RankRequest) -> RankRequest:
-        """Return the request.
-
-        Raises:
-            ConfigError: It asks for more items than are left, for none, or for an extreme weight.
-        """
-        refuse_k(request.k, int(request.allowed.sum()))
-        if not abs(request.niche) <= MOST_WEIGHT:
-            raise ConfigError(
-                f"niche={request.niche:g} is outside -{MOST_WEIGHT:g}..{MOST_WEIGHT:g}"
-            )
-        return request
-
     def rank(self, requests: Sequence[RankRequest]) -> list[Ranked]:
         """Rank for many users at once: those who are alike in what is read of them go together."""
         groups: dict[tuple[bool, float], list[int]] = defaultdict(list)
@@ -256,16 +242,15 @@ class ServedModel:
         )
 
     def ask(self, events: Iterable[Event], n: int) -> list[int]:
-        """Return the rows of the items to ask about next.
-
-        Raises:
-            ConfigError: `n` is not positive, or exceeds the items left to ask about.
-        """
+        """Return the rows of the items to ask about next; fewer than n where fewer are left."""
         ids = self.model.item_ids
-        asked = [e for e in events if e.item in self.row_of]
-        known = [ids.ids[self.row_of[e.item]] for e in asked if e.kind == "interaction"]
-        unknown = [ids.ids[self.row_of[e.item]] for e in asked if e.kind != "interaction"]
-        rows: list[int] = ids.to_index(self._interview.next(known, unknown, n)).tolist()
+        asked = {e.item: e.kind for e in events if e.item in self.row_of}
+        known = [ids.ids[self.row_of[item]] for item, k in asked.items() if k == "interaction"]
+        unknown = [ids.ids[self.row_of[item]] for item, k in asked.items() if k != "interaction"]
+        n = min(n, len(self.ids) - len(asked))
+        rows: list[int] = []
+        if n:
+            rows = ids.to_index(self._interview.next(known, unknown, n)).tolist()
         return rows
 
     def about(self, row: int) -> dict[str, Any]:

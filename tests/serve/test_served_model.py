@@ -72,10 +72,6 @@ def test_what_may_be_recommended(served: ServedModel) -> None:
     assert served.unknown(["no", "i1", "no"]) == ["no"]
     with pytest.raises(UnknownIdError, match="include: 1 of 2 ids are unknown"):
         served.allowed([], include=["i1", "no"])
-    with pytest.raises(ConfigError, match=r"k=3 is outside 1\.\.2"):
-        served.check(RankRequest((), 3, served.allowed([], include=["i1", "i2"])))
-    with pytest.raises(ConfigError, match=r"niche=5 is outside -4\.\.4"):
-        served.check(RankRequest((), 3, served.allowed([]), niche=5))
 
 
 def test_search_finds_words_in_any_order(served: ServedModel) -> None:
@@ -109,3 +105,13 @@ def test_ids_that_are_the_same_as_text_are_refused() -> None:
     )
     with pytest.raises(DataError, match="two items have the same id as text"):
         ServedModel(ColdStartRecommender(channels=8, epochs=0).fit(graph))
+
+
+def test_what_is_left_is_ranked_and_asked(served: ServedModel) -> None:
+    few = served.allowed([], include=["i1", "i2"])
+    full, none = served.rank([RankRequest((), 2, few), RankRequest((), 0, torch.zeros_like(few))])
+    assert {served.ids[row] for row in full.rows} == {"i1", "i2"}
+    assert none.rows == ()
+    asked = events(*served.ids[:98], kind="unknown")
+    assert len(served.ask(asked, 5)) == 2
+    assert served.ask(events(*served.ids), 5) == []

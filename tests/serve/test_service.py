@@ -110,6 +110,11 @@ def test_wishes(client: TestClient) -> None:
     assert all("War" in i["about"]["genres"] and i["about"]["year"] >= 2000 for i in drama["items"])
     some = ranked(client, history=history, k=2, include=["i20", "i21", "i22"], exclude=["i21"])
     assert set(items(some)) == {"i20", "i22"}
+    assert set(items(ranked(client, history=history, include=["i20", "i1"]))) == {"i20"}
+    assert items(ranked(client, history=history, filters={"genres": "Western"})) == []
+    western = {"history": history, "filters": {"genres": "Western"}}
+    assert client.post("/explanations", json=western).json()["items"] == []
+    assert len(items(ranked(client, history=[], k=10_000))) == 100
     plain = items(ranked(client, history=history))
     assert items(ranked(client, history=history, niche=3)) != plain
     assert items(ranked(client, history=history, niche=0)) == plain
@@ -138,9 +143,7 @@ def test_questions(client: TestClient) -> None:
     assert items(first)[0] not in items(again)
     # What a user does not know may be recommended; it is no interaction.
     assert ranked(client, user="ann")["n_known"] == 0
-    assert refused(client.post("/questions", json={"user": "ann", "n": 100}), 422).startswith(
-        "n=100"
-    )
+    assert len(client.post("/questions", json={"user": "ann", "n": 100}).json()["items"]) == 99
 
 
 def test_the_catalogue(client: TestClient) -> None:
@@ -191,7 +194,6 @@ BAD = [
     ("/recommendations", b"{}", "give either user or history"),
     ("/recommendations", b'{"history": [], "k": 0}', "greater than or equal to 1"),
     ("/recommendations", b'{"history": [], "k": 1000000}', "less than or equal to 10000"),
-    ("/recommendations", b'{"history": [], "k": 101}', r"k=101 is outside 1..100"),
     ("/recommendations", b'{"history": [], "niche": NaN}', "finite"),
     ("/recommendations", b'{"history": [], "niche": 9}', "less than or equal to 4"),
     ("/recommendations", b'{"history": [], "exclude": ["no"]}', "exclude: 1 of 1 ids are unknown"),

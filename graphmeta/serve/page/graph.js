@@ -113,7 +113,9 @@ export function picture(item, paths, room) {
     ["linked by", middle.x],
     ["so try", goal.x],
   ].map(([text, x]) => draw("text", { x, y: 12, class: "head", "text-anchor": "middle" }, text));
-  const label = `${picks.length === 1 ? "One of your picks leads" : `${picks.length} of your picks lead`} to ${item.title}; the links follow in words.`;
+  const lead =
+    picks.length === 1 ? "One of your picks leads" : `${picks.length} of your picks lead`;
+  const label = `${lead} to ${item.title}; the links follow in words.`;
   const size = { viewBox: `0 0 ${width} ${height}`, width, height };
   const about = { class: "graph", role: "img", "aria-label": label };
   return draw("svg", { ...size, ...about }, ...heads, ...edges, ...boxes);

@@ -38,7 +38,8 @@ const isExplained = (source) => source !== "popular" && liked().length <= MOST_E
 function basis({ items, source, n_known: nKnown }) {
   if (!items.length) return "Nothing is left that fits. Choose another filter.";
   if (source === "popular") {
-    return `${niche() < 1 ? "What most people like" : "What few people know"}, until you pick something.`;
+    const what = niche() < 1 ? "What most people like" : "What few people know";
+    return `${what}, until you pick something.`;
   }
   const limit = isExplained(source) ? "" : ` Reasons are given for up to ${MOST_EXPLAINED}.`;
   return `Ranked for you from ${nKnown === 1 ? "one pick" : `${nKnown} picks`}.${limit}`;

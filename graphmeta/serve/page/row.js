@@ -10,14 +10,11 @@ let count = 0;
 function badge(move) {
   if (move === "new") return [make("span", { class: "badge new" }, "new")];
   if (!move) return [];
-  const places = Math.abs(move) === 1 ? "place" : "places";
-  const sign = make("span", { "aria-hidden": "true" }, `${move > 0 ? "▲" : "▼"} ${Math.abs(move)}`);
-  const words = make(
-    "span",
-    { class: "sr" },
-    `${move > 0 ? "up" : "down"} ${Math.abs(move)} ${places}`,
-  );
-  return [make("span", { class: `badge ${move > 0 ? "up" : "down"}` }, sign, words)];
+  const by = Math.abs(move);
+  const way = move > 0 ? "up" : "down";
+  const sign = make("span", { "aria-hidden": "true" }, `${move > 0 ? "▲" : "▼"} ${by}`);
+  const words = make("span", { class: "sr" }, `${way} ${by} ${by === 1 ? "place" : "places"}`);
+  return [make("span", { class: `badge ${way}` }, sign, words)];
 }
 
 export function makeRow(item, open) {

@@ -38,12 +38,11 @@ export function nicheWords(niche) {
 function shared(item, { item: id }, picks) {
   const own = new Set(traits(item));
   const pick = picks.find((event) => event.item === id);
-  const both = pick
-    ? traits(pick)
-        .filter((trait) => own.has(trait))
-        .slice(0, MOST_SHARED)
-    : [];
-  return both.length ? [make("span", { class: "shared" }, ` · in common: ${both.join(", ")}`)] : [];
+  const both = (pick ? traits(pick) : []).filter((trait) => own.has(trait));
+  if (!both.length) return [];
+  return [
+    make("span", { class: "shared" }, ` · in common: ${both.slice(0, MOST_SHARED).join(", ")}`),
+  ];
 }
 
 // The main reason for an item, as nodes; `picks` are what the user likes.
@@ -74,7 +73,7 @@ export function effectWords(effect) {
   return times < 1.15 ? "a little likelier" : `${times.toFixed(1)} times as likely`;
 }
 
-export const percent = (share) => (share < 0.01 ? "under 1 %" : `${Math.round(100 * share)} %`);
+export const percent = (share) => (share < 0.01 ? "under 1%" : `${Math.round(100 * share)}%`);
 
 // The service numbers features and does not name them. What all items that meet at one have in
 // common is always true to say, and mostly the feature itself.
