@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import ValidationError
 from rich.console import Console
 
 from graphmeta.command.fit_bundle import demo_bundle, fit_bundle
-from graphmeta.data import from_file, read_file
+from graphmeta.data import FeatureMatrix, feature_matrix, from_file, read_file
 from graphmeta.errors import ConfigError, GraphMetaError, MissingExtraError
 
 DATABASE_VARIABLE = "GRAPHMETA_DATABASE"
@@ -42,18 +43,35 @@ def _fit(typed: dict[str, Any], console: Console) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     columns = {name: typed[f"{name}_col"] for name in ("user", "item", "rating", "time")}
-    graph = from_file(typed["interactions"], min_rating=typed["min_rating"], **columns)
+    item_col = typed["items_col"] or typed["item_col"]
     items = None if typed["items"] is None else read_file(typed["items"])
+    graph = from_file(
+        typed["interactions"],
+        min_rating=typed["min_rating"],
+        item_features=_item_features(items, item_col, typed),
+        **columns,
+    )
     fit_bundle(
         graph,
         typed["bundle"],
         items=items,
-        item=typed["items_col"] or typed["item_col"],
+        item=item_col,
         epochs=typed["epochs"],
         seed=typed["seed"],
         say=say,
     )
     say(f"{typed['bundle']} is written; serve it with: graphmeta serve {typed['bundle']}")
+
+
+def _item_features(
+    items: pd.DataFrame | None, item_col: str, typed: dict[str, Any]
+) -> FeatureMatrix | None:
+    named = {name: typed[name] for name in ("numeric", "categorical", "multi_hot")}
+    if not any(named.values()):
+        return None
+    if items is None:
+        raise ConfigError("features are columns of the items; name their file with --items")
+    return feature_matrix(items, id=item_col, **named)
 
 
 def _serve(typed: dict[str, Any], console: Console) -> None:
@@ -133,6 +151,13 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--min-rating", type=float, help="drop lower ratings")
     fit.add_argument("--items", type=Path, help="a file of the items: titles, genres, ...")
     fit.add_argument("--items-col", help="its column with item ids; as --item-col by default")
+    for kind, text in (
+        ("numeric", "numbers"),
+        ("categorical", "one category each"),
+        ("multi-hot", "tokens joined by |, such as genres"),
+    ):
+        text = f"columns of the items that the model learns from: {text}"
+        fit.add_argument(f"--{kind}", nargs="+", default=[], metavar="COLUMN", help=text)
     fit.add_argument("--epochs", type=int, default=20, help="most epochs")
     fit.add_argument("--seed", type=int, default=0)
     fit.set_defaults(run=_fit)

@@ -42,7 +42,6 @@ class SupportSizeCurve(nn.Module):
         right = (self.knots < at.unsqueeze(1)).sum(1).clamp(1, len(KNOTS) - 1)
         left = right - 1
         share = (at - self.knots[left]) / (self.knots[right] - self.knots[left])
-        return {
-            name: (v[left] * (1 - share) + v[right] * share).unsqueeze(1)
-            for name, v in self.values.items()
-        }
+        values = torch.stack([*self.values.values()])
+        found = values[:, left] * (1 - share) + values[:, right] * share
+        return dict(zip(self.values, found.unsqueeze(2).unbind(), strict=True))

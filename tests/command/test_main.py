@@ -30,7 +30,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = planted_interactions()
     table.to_csv(folder / "ratings.csv", index=False)
     items = sorted(table["item"].unique())
-    films = pd.DataFrame({"film": items, "title": [f"The Film {item}" for item in items]})
+    films = pd.DataFrame(
+        {
+            "film": items,
+            "title": [f"The Film {item}" for item in items],
+            "genres": ["Drama|War" if n % 2 else "Comedy" for n in range(len(items))],
+        }
+    )
     films.to_parquet(folder / "films.parquet")
     return folder
 
@@ -40,6 +46,7 @@ def bundle(folder: Path) -> Path:
     path = folder / "film.gm"
     given = ["--rating-col", "rating", "--time-col", "time", "--epochs", "1"]
     items = ["--items", str(folder / "films.parquet"), "--items-col", "film"]
+    items += ["--multi-hot", "genres"]
     assert main(["fit", str(folder / "ratings.csv"), str(path), *given, *items]) == 0
     return path
 
@@ -57,6 +64,8 @@ def test_fit_writes_a_bundle_and_says_how_good_it_is(
     model = ColdStartRecommender.load(bundle)
     assert model.item_table is not None
     assert model.item_table["title"][0].startswith("The Film i")
+    assert model.train_graph["item"].x.shape == (100, 3)
+    assert "x" not in ColdStartRecommender.load(again).train_graph["item"]
     # Test users of the protocol train too.
     assert model.train_graph["user"].num_nodes > 0.85 * 200
 
@@ -105,6 +114,7 @@ def test_what_cannot_be_done_is_said(
         (["fit", str(tmp_path / "empty.csv"), "x.gm"], "is an empty file"),
         (["fit", ratings, "x.gm", "--user-col", "usr"], "did you mean 'user'"),
         (["fit", ratings, str(tmp_path / "no" / "x.gm")], "make it first"),
+        (["fit", ratings, "x.gm", "--multi-hot", "genres"], "name their file with --items"),
         (["serve", "none.gm", "--database", db], "no file none.gm"),
         (["serve", ratings, "--database", db], "is damaged or no bundle"),
         (["serve", str(bundle), "--database", "x"], "database URL cannot be read"),
@@ -249,7 +259,7 @@ def test_the_demonstration_trains_once_and_shows_a_page(
     with served("demo") as (url, _):
         with urllib.request.urlopen(url, timeout=30) as page:
             assert b"<h1" in page.read()
-        assert ask(f"{url}/catalogue")["columns"] == {"title": "str"}
+        assert ask(f"{url}/catalogue")["columns"].keys() == {"title", "genres"}
 
 
 def test_the_demonstrations_bundle_has_titles(
