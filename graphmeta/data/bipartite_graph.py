@@ -26,10 +26,12 @@ def bipartite_graph(
     time: Tensor | None = None,
     user_x: Tensor | None = None,
     item_x: Tensor | None = None,
+    item_x_names: IdMap | None = None,
 ) -> HeteroData:
     """Build the user-item graph with both edge directions and its id maps.
 
-    Edges keep their order; of edges that join the same pair the first is kept.
+    Edges keep their order; of edges that join the same pair the first is kept. Names of the items'
+    features are kept as `x_names`.
 
     Shapes:
         edge_index: int64, `[2, n_edges]`, user rows above item rows.
@@ -54,6 +56,8 @@ def bipartite_graph(
             if x.size(0) != len(ids):
                 raise DataError(f"{node} features have {x.size(0)} rows for {len(ids)} {node}s")
             graph[node].x = x.float()
+    if item_x_names is not None:
+        graph["item"].x_names = item_x_names
     for edge_type, index in ((FORWARD, edge_index), (REVERSE, edge_index.flip(0))):
         store: Any = graph[edge_type]
         store.edge_index = index.contiguous()

@@ -144,6 +144,7 @@ def training_graph(graph: HeteroData, edges: Array) -> tuple[HeteroData, Array]:
         time=store.time[keep] if "time" in store else None,
         user_x=x["user"],
         item_x=x["item"],
+        item_x_names=graph["item"].get("x_names"),
     )
     return train, rows["item"]
 

@@ -71,6 +71,9 @@ def from_frame(
         time=None if times is None else torch.from_numpy(times),
         user_x=aligned_features(user_features, user_ids, name="user"),
         item_x=aligned_features(item_features, item_ids, name="item"),
+        item_x_names=(
+            IdMap(item_features.names) if isinstance(item_features, FeatureMatrix) else None
+        ),
     )
 
 

@@ -27,7 +27,8 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
     """Return what is too alike to be true, a line for each finding.
 
     At k = 1 nothing can be left out to adapt on, so the adapted and the unadapted encoder agree.
-    They may also where adapting changes every user's scores but nobody's best items, as the report
+    They may also where validation users said that adapting does not surely pay, so that nobody
+    would be adapted in use, and it changes every user's scores but nobody's figures, as the report
     then shows.
     Two trainings whose best weights are those before training have the same ones.
     """
@@ -38,7 +39,7 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
         untrained = {
             cell.method for cell in of_seed if any(row.get("epoch") == 0 for row in cell.tuning)
         }
-        agreeing = [("adapted", "unadapted", k) for k in {1, *_moved_by_adapting(of_seed)}]
+        agreeing = [("adapted", "unadapted", k) for k in {1, *_idle(of_seed)}]
         if {"fine-tuned", "unadapted"} <= untrained:
             sizes = {int(row["k"]) for cell in cells for row in cell.catalogue}
             agreeing += [
@@ -69,27 +70,30 @@ def adaptation_notes(cells: Sequence[Cell]) -> list[str]:
         by_method = {cell.method: cell for cell in cells if cell.seed == seed}
         if not {"adapted", "unadapted"} <= by_method.keys():
             continue
-        moved = _moved_by_adapting(list(by_method.values()))
+        idle = _idle(list(by_method.values()))
         one, other = (
             by_method[name].per_user.drop(columns=["seed", "method"]).set_index(["k", "user"])
             for name in ("adapted", "unadapted")
         )
         same = (one == other.loc[one.index]).all(axis=1).groupby("k").all()
-        sizes = [str(k) for k in sorted(moved) if same[k]]
+        sizes = [str(k) for k in sorted(idle) if same[k]]
         if sizes:
             notes.append(
                 f"seed {seed}: adapting moved scores and changed no user's figures at "
-                f"k={', '.join(sizes)}"
+                f"k={', '.join(sizes)}, where the gate leaves it out"
             )
     return notes
 
 
-def _moved_by_adapting(cells: Sequence[Cell]) -> set[int]:
-    """Return the support sizes at which adapting changed every user's scores of best items."""
-    found = [cell.rankings for cell in cells if cell.method in ("adapted", "unadapted")]
+def _idle(cells: Sequence[Cell]) -> set[int]:
+    """Return the support sizes that the gate leaves out and where adapting moves all scores."""
+    found = {cell.method: cell for cell in cells if cell.method in ("adapted", "unadapted")}
     if len(found) < 2:
         return set()
-    both = found[0].merge(found[1], on=["user", "k", "item"])
+    left_out = {
+        int(row["k"]) for row in found["adapted"].tuning if row.get("is_worth_adapting") is False
+    }
+    both = found["adapted"].rankings.merge(found["unadapted"].rankings, on=["user", "k", "item"])
     both["is_moved"] = both["score_x"] != both["score_y"]
     everyone = both.groupby(["k", "user"])["is_moved"].any().groupby("k").all()
-    return set(everyone.index[everyone].tolist())
+    return left_out & set(everyone.index[everyone].tolist())

@@ -114,7 +114,8 @@ def _path_table(
     over = {"vote": ("user", model.train_graph["user"].id_map.ids)}
     content = model.fitted.head.content
     if content is not None:
-        over["content"] = ("feature", content.column.cpu().numpy())
+        columns, names = content.column.cpu(), model.train_graph["item"].get("x_names")
+        over["content"] = ("feature", columns.numpy() if names is None else names.to_ids(columns))
     rows = [
         (ranking.items[p.item], shown[p.shown], over[name][0], over[name][1][p.voter], p.share)
         for name, found in paths.items()

@@ -29,7 +29,8 @@ class Explanation:
             They sum to `score`.
         paths: A row per path from a `shown` item over a neighbour, or a feature, that is `over`,
             to a recommended `item`: its `share` of the votes for the item. `kind` is "user" or
-            "feature", `over` a user's id or the number of a column of the items' features.
+            "feature", `over` a user's id or the name of a feature, its column's number where
+            features have no names.
     """
 
     ranking: Ranking

@@ -65,6 +65,8 @@ def to_bundle(
         config["blend"] = {str(k): list(blend) for k, blend in scorer.prior.chosen.items()}
         tensors["prior"] = dict(scorer.prior.log_prior)
     tables = {"item_ids": pa.table({"ids": _arrow_ids(train["item"].id_map)})}
+    if "x_names" in train["item"]:
+        tables["item_x_names"] = pa.table({"names": pa.array(train["item"].x_names.ids)})
     if item_table is not None:
         tables["item_table"] = _arrow_table(item_table)
     return Bundle(config, tensors, tables)
@@ -165,11 +167,12 @@ def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:
 
 
 def _graph(bundle: Bundle) -> HeteroData:
-    tensors = dict(bundle.tensors["graph"])
+    tensors, names = dict(bundle.tensors["graph"]), bundle.tables.get("item_x_names")
     return bipartite_graph(
         tensors.pop("edge_index").long(),
         user_ids=IdMap(range(bundle.config["n_users"])),
         item_ids=IdMap(pd.Index(bundle.tables["item_ids"]["ids"].to_pandas())),
+        item_x_names=None if names is None else IdMap(names["names"].to_pylist()),
         **tensors,
     )
 

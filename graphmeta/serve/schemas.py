@@ -210,7 +210,7 @@ class Path(BaseModel):
     item: str
     title: str
     over: Literal["user", "feature"]
-    node: str = Field(description="the row of a training user, or of a feature")
+    node: str = Field(description="the row of a training user, or the name of a feature")
     share: float = Field(description="its share of the votes")
 
 

@@ -11,7 +11,7 @@ from graphmeta.experiments.run_checks import adaptation_notes, collapsed
 USERS = [f"u{n}" for n in range(12)]
 
 
-def cell(method: str, *, k: int = 3, added: float = 0.0) -> Cell:
+def cell(method: str, *, k: int = 3, added: float = 0.0, pays: bool = False) -> Cell:
     """Return the same figures and best items whatever the method, with a score moved."""
     rank = [1, 2] * len(USERS)
     rankings = pd.DataFrame(
@@ -29,15 +29,22 @@ def cell(method: str, *, k: int = 3, added: float = 0.0) -> Cell:
     per_user = pd.DataFrame(
         {"seed": 0, "method": method, "user": USERS, "k": k, "ndcg@10": figures}
     )
-    return Cell(0, method, per_user, rankings, catalogue=[{"k": k}])
+    gate = [{"k": k, "is_worth_adapting": pays}] if method == "adapted" else []
+    return Cell(0, method, per_user, rankings, catalogue=[{"k": k}], tuning=gate)
 
 
 def test_adapting_that_changes_scores_but_no_ranking_has_not_collapsed() -> None:
     cells = [cell("unadapted"), cell("adapted", added=1e-4)]
     assert collapsed(cells, METHODS) == []
-    told = "seed 0: adapting moved scores and changed no user's figures at k=3"
-    assert adaptation_notes(cells) == [told]
+    told = "seed 0: adapting moved scores and changed no user's figures at k=3, where the gate "
+    assert adaptation_notes(cells) == [f"{told}leaves it out"]
     assert adaptation_notes([cell("unadapted"), cell("ease", added=1e-4)]) == []
+
+
+def test_adapting_that_should_pay_and_changes_no_figure_is_found() -> None:
+    cells = [cell("unadapted"), cell("adapted", added=1e-4, pays=True)]
+    assert len(collapsed(cells, METHODS)) == 1
+    assert adaptation_notes(cells) == []
 
 
 def test_adapting_that_passes_a_user_by_is_found() -> None:

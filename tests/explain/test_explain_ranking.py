@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
+from graphmeta.data import (
+    ColdSplit,
+    feature_matrix,
+    from_frame,
+    hold_out_validation,
+    planted_interactions,
+    split_cold_users,
+)
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, UnknownIdError
 from graphmeta.explain import Explanation, draw_explanation, explain_ranking, explanation_graph
@@ -200,3 +207,20 @@ def test_the_picture(explanation: Explanation, tmp_path: Path) -> None:
     draw_explanation(tmp_path / "why.png", explanation, titles={**over, "i1": "A title" * 9})
     assert (tmp_path / "why.png").read_bytes() == plain
     draw_explanation(tmp_path / "no.png", explanation.of(explanation.ranking.items[0]))
+
+
+def test_features_have_their_names(tmp_path: Path) -> None:
+    table = planted_interactions()
+    items = pd.DataFrame({"item": sorted(table["item"].unique())})
+    items["genres"] = ["Drama|War" if n % 3 else "Comedy" for n in range(len(items))]
+    films = feature_matrix(items, id="item", multi_hot=["genres"])
+    graph = from_frame(table, item_features=films)
+    train, _ = hold_out_validation(graph)
+    model = ColdStartRecommender(channels=8, epochs=1, min_steps=1).fit(train)
+    model.save(tmp_path / "film.gm")
+    loaded = ColdStartRecommender.load(tmp_path / "film.gm")
+    for some in (model, loaded):
+        paths = explain_ranking(some, ["i1", "i2", "i3"], 3).paths
+        over = set(paths.loc[paths["kind"] == "feature", "over"])
+        assert over
+        assert over <= {"genres=Comedy", "genres=Drama", "genres=War"}

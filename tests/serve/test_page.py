@@ -304,37 +304,21 @@ def test_reasons_and_picture(page, url):
     expect(drawn).to_be_hidden()
 
 
-def test_picture_shows_shared_traits(page, url):
+def test_picture_names_shared_traits(page, url):
     def answer(route):
         answered = route.fetch().json()
         for item in answered["items"]:
             first = item["because"][0]
-            path = {"item": first["item"], "title": first["title"], "node": "3", "share": 0.5}
-            item["paths"].append({**path, "over": "feature"})
+            path = {"item": first["item"], "title": first["title"], "over": "feature"}
+            item["paths"].append({**path, "node": "genres=Film-Noir", "share": 0.5})
+            item["paths"].append({**path, "node": "3", "share": 0.2})
         route.fulfill(json=answered)
 
     page.route("**/explanations", answer)
     come_back(page, url)
-    genre = rows(page).first.locator(".facts").inner_text()
     rows(page).first.get_by_role("button", name="Why?").click()
-    trait = rows(page).first.locator("svg g.feature title")
-    expect(trait).to_have_count(1)
-    assert trait.text_content().split(" / ")[0] in (*genre.split(", "), "A shared trait")
-
-
-def test_traits_are_named_by_what_they_have_in_common(page):
-    visit(page)
-    named = page.evaluate("""async () => {
-        const { featureNames } = await import("/words.js");
-        const film = (item, genres) => ({ item, title: item, about: { title: item, genres } });
-        const path = (item, node) => ({ item, over: "feature", node });
-        const items = [
-            { ...film("a", "Crime|Drama|War"), paths: [path("x", "6"), path("x", "8")] },
-            { ...film("b", "Drama|Comedy"), paths: [path("x", "8"), path("y", "1")] },
-        ];
-        return [...featureNames(items, [film("x", "Crime|Drama"), film("y", "Western")])];
-    }""")
-    assert named == [["6", "Crime"], ["8", "Drama"], ["1", "A shared trait"]]
+    traits = rows(page).first.locator("svg g.feature title")
+    expect(traits).to_have_text(["Film-Noir", "A shared trait"])
 
 
 def test_remove_and_start_again(page, url):

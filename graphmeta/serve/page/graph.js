@@ -2,6 +2,7 @@
 
 import { draw } from "./dom.js";
 import { lines, measureIn } from "./fit.js";
+import { featureWords } from "./words.js";
 
 const MOST = { pick: 5, user: 4, feature: 3 };
 const LETTERS = "ABCD";
@@ -20,14 +21,14 @@ function largest(paths, field) {
 
 // Keeps the paths from the strongest picks over the strongest neighbours and traits, and labels
 // them. Who the neighbours are is nobody's business.
-export function strongest(item, names) {
+export function strongest(item) {
   const picks = largest(item.paths, "item").slice(0, MOST.pick);
   const near = item.paths.filter((path) => picks.includes(path.item));
   return ["user", "feature"].flatMap((over) => {
     const paths = near.filter((path) => path.over === over);
     const nodes = largest(paths, "node").slice(0, MOST[over]);
     const label = (node) =>
-      over === "user" ? `Person ${LETTERS[nodes.indexOf(node)]}` : names.get(node);
+      over === "user" ? `Person ${LETTERS[nodes.indexOf(node)]}` : featureWords(node);
     return paths
       .filter(({ node }) => nodes.includes(node))
       .map((path) => ({ ...path, label: label(path.node), via: `${over} ${path.node}` }));

@@ -5,7 +5,7 @@ import { at, isCalm, keepFocus } from "./dom.js";
 import { makeRow } from "./row.js";
 import { genre, history, liked, niche } from "./state.js";
 import { attempt } from "./trouble.js";
-import { featureNames, moves, newsWords, reason } from "./words.js";
+import { moves, newsWords, reason } from "./words.js";
 
 const MOST = 10;
 const N_PATHS = 5;
@@ -107,10 +107,9 @@ async function explain(source) {
     n_paths: N_PATHS,
   };
   const { items } = await ask("explanations", { body, signal });
-  const names = featureNames(items, liked());
   for (const item of items) {
     rows.get(item.item)?.say(reason(item, source, niche(), liked()));
-    rows.get(item.item)?.explain(item, names);
+    rows.get(item.item)?.explain(item);
   }
   at("items").removeAttribute("data-stale");
 }

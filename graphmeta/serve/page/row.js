@@ -95,8 +95,8 @@ export function makeRow(item, open) {
         showPanel();
       }
     },
-    explain(item, names) {
-      explained = { item, names };
+    explain(item) {
+      explained = item;
       showPanel();
     },
   };

@@ -40,7 +40,7 @@ function inWords(paths, item) {
   });
 }
 
-export function explanation({ item, names }, width) {
+export function explanation(item, width) {
   const found = [];
   if (item.because.length) {
     found.push(
@@ -48,7 +48,7 @@ export function explanation({ item, names }, width) {
       make("ul", { class: "plain effects", role: "list" }, ...effects(item)),
     );
   }
-  const paths = strongest(item, names);
+  const paths = strongest(item);
   if (paths.length) {
     const words = make("ul", {}, ...inWords(paths, item));
     found.push(

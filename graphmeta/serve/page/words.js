@@ -75,29 +75,10 @@ export function effectWords(effect) {
 
 export const percent = (share) => (share < 0.01 ? "under 1%" : `${Math.round(100 * share)}%`);
 
-// The service numbers features and does not name them. What all items that meet at one have in
-// common is always true to say, and mostly the feature itself.
-export function featureNames(items, picks) {
-  const common = new Map();
-  for (const item of items) {
-    for (const path of item.paths.filter(({ over }) => over === "feature")) {
-      const pick = picks.find((event) => event.item === path.item);
-      const own = new Set(traits(item));
-      const both = pick ? traits(pick).filter((trait) => own.has(trait)) : [];
-      const old = common.get(path.node);
-      common.set(path.node, old ? old.filter((trait) => both.includes(trait)) : both);
-    }
-  }
-  for (let i = 0; i < common.size; i += 1) {
-    const sure = [...common.values()].filter((traits) => traits.length === 1).flat();
-    for (const [node, left] of common) {
-      const others = left.filter((trait) => !sure.includes(trait));
-      if (left.length > 1 && others.length) common.set(node, others);
-    }
-  }
-  return new Map(
-    [...common].map(([node, left]) => [node, left.slice(0, 2).join(" / ") || "A shared trait"]),
-  );
+// Features are named by column and value, as in "genres=Drama"; some are only numbered.
+export function featureWords(node) {
+  if (/^\d+$/.test(node)) return "A shared trait";
+  return node.slice(node.indexOf("=") + 1);
 }
 
 // What a change did to the list: by item how many places it rose, or "new".
