@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from graphmeta.tasks.episode import RATES
 
 # Training times above this are seconds since 1970 (here: 1973), below it an order.
 LEAST_SECONDS = 1e8
+MOST_KEPT = 2**16
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class ServedModel:
         edges = model.train_graph[RATES]
         self._has_time = "time" in edges and bool(edges.time.max() > LEAST_SECONDS)
         self._interview = Interview(model)
+        # The same items are answered again and again, and a row of a table is read slowly.
+        self._about = lru_cache(MOST_KEPT)(self._read_about)
 
     @classmethod
     def load(
@@ -255,6 +259,9 @@ class ServedModel:
 
     def about(self, row: int) -> dict[str, Any]:
         """Return what is known of an item, as JSON has it; missing values are left out."""
+        return self._about(row)
+
+    def _read_about(self, row: int) -> dict[str, Any]:
         if self.table is None:
             return {}
         found = self.table.iloc[row].to_dict()
