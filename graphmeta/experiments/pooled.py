@@ -86,6 +86,6 @@ def gate_notes(tuning: Sequence[dict[str, Any]]) -> list[str]:
         return []
     where = "; ".join(f"k={k}: split seeds {', '.join(seeds)}" for k, seeds in places.items())
     return [
-        "the gate falls back to the unadapted encoder where adapting gained nothing on "
+        "the gate falls back to the unadapted encoder where adapting did not surely gain on "
         f"validation users ({where})"
     ]

@@ -98,7 +98,7 @@ async def recommend(
     """Rank the catalogue for a user, less what the user knows or dismissed."""
     served = service.served
     user, events = await _who(service, body)
-    request = _rank_request(service, served, body, events)
+    request = await _rank_request(service, served, body, events)
     ranked, then = await service.rank(served, request, user)
     if then is not None:
         after.add_task(then)
@@ -118,7 +118,7 @@ async def explain(body: schemas.Why, service: Served) -> schemas.Explanations:
     """Rank, and say why: which interactions, which parts of the score, which paths."""
     served = service.served
     _, events = await _who(service, body)
-    request = _rank_request(service, served, body, events)
+    request = await _rank_request(service, served, body, events)
     unknown = _unknown(served, events)
     if not request.k:
         source = served.model.fitted.source(len(request.events))
@@ -213,11 +213,16 @@ async def _who(service: Service, body: schemas.Who) -> tuple[KeptUser | None, tu
     return None, tuple(sorted(latest.values(), key=lambda event: event.time))
 
 
-def _rank_request(
+async def _rank_request(
     service: Service, served: ServedModel, body: schemas.Wish, events: tuple[Event, ...]
 ) -> RankRequest:
-    allowed = served.allowed(
-        events, include=body.include, exclude=body.exclude, filters=body.plain_filters()
+    # Of the whole catalogue: a large one would hold up all other requests.
+    allowed = await run_in_threadpool(
+        served.allowed,
+        events,
+        include=body.include,
+        exclude=body.exclude,
+        filters=body.plain_filters(),
     )
     known = served.known(events)[-service.settings.max_history :]
     return RankRequest(known, min(body.k, int(allowed.sum())), allowed, body.niche)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from graphmeta.explain.explanation import Explanation
 from graphmeta.ranking import ColdStartRecommender, UserState
 from graphmeta.ranking.few_shot_scorer import Source
 from graphmeta.ranking.histories import allowed_items
+from graphmeta.ranking.item_filters import matching_items
 from graphmeta.ranking.rank_histories import best_items
 from graphmeta.serve.store import Event
 from graphmeta.tasks.episode import RATES
 
 # Training times above this are seconds since 1970 (here: 1973), below it an order.
 LEAST_SECONDS = 1e8
-MOST_KEPT = 2**16
+MOST_KEPT, MOST_FILTERS = 2**16, 64
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class ServedModel:
         self._interview = Interview(model)
         # The same items are answered again and again, and a row of a table is read slowly.
         self._about = lru_cache(MOST_KEPT)(self._read_about)
+        self._matching = lru_cache(MOST_FILTERS)(self._read_matching)
 
     @classmethod
     def load(
@@ -140,7 +143,7 @@ class ServedModel:
             events: What the user did; unknown items are passed over.
             include: The only items that may be; None for all.
             exclude: Items that may not be.
-            filters: What items must be like.
+            filters: What items must be like, as JSON has it.
 
         Shapes:
             output: bool, `[n_items]`.
@@ -154,12 +157,15 @@ class ServedModel:
             ids,
             include=None if include is None else self._caller_ids(include),
             exclude=self._caller_ids(exclude),
-            filters=filters,
-            item_table=self.table,
         )
+        if filters:
+            allowed &= self._matching(json.dumps(filters, sort_keys=True))
         gone = [e.item for e in events if e.kind != "unknown" and e.item in self.row_of]
         allowed[[self.row_of[item] for item in gone]] = False
         return allowed
+
+    def _read_matching(self, filters: str) -> Tensor:
+        return matching_items(self.table, json.loads(filters))
 
     def _caller_ids(self, items: Iterable[str]) -> list[Any]:
         """Return the model's own ids; unknown ones stay texts, which it then refuses by name."""

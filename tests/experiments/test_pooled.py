@@ -67,7 +67,7 @@ def test_the_gates_choices_are_told() -> None:
     assert gate_notes([chose(0, 3, True), {"seed": 0, "method": "ease", "k": 3}]) == []
     notes = gate_notes([chose(s, k, s == 1 or k == 5) for s in (0, 1, 2) for k in (3, 5)])
     assert notes == [
-        "the gate falls back to the unadapted encoder where adapting gained nothing on "
+        "the gate falls back to the unadapted encoder where adapting did not surely gain on "
         "validation users (k=3: split seeds 0, 2)"
     ]
 
