@@ -119,9 +119,12 @@ class FewShotScorer:
                 found = found.gather(1, candidates[rows])
             order.append(rows)
             scores.append(found)
-        if len(scores) == 1 and support.mask.all():
-            return scores[0]
+        if not scores:
+            width = len(self.head.bias) if candidates is None else candidates.size(1)
+            return torch.empty(0, width, device=self.device)
         together = torch.cat(scores)
+        if bool(support.mask.all()):
+            return together  # All are alike, and stand as they came.
         return torch.empty_like(together).index_copy_(0, torch.cat(order), together)
 
     @torch.no_grad()

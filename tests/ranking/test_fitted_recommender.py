@@ -232,3 +232,10 @@ def test_users_who_have_shown_unlike_much_are_scored_in_one_call(
     some = torch.tensor([[3, 1], [4, 1], [5, 9], [2, 6], [0, 8]])
     found = model.score(support, candidates=some)
     assert torch.equal(found, together.gather(1, some))
+
+
+def test_nobody_is_scored_too(model: ColdStartRecommender, ids: list[str]) -> None:
+    nobody = Support(torch.empty(0, 3, dtype=torch.long))
+    assert model.score(nobody).shape == (0, len(ids))
+    assert model.score(nobody, candidates=torch.tensor([1, 2])).shape == (0, 2)
+    assert model.fitted.adapt(nobody) == []
