@@ -291,6 +291,8 @@ def test_an_older_file_stays(
     path = tmp_path / "model.onnx"
     path.write_text("old")
     with monkeypatch.context() as patch:
+        large = onnx.GraphProto(initializer=[onnx.TensorProto(raw_data=bytes(2000))])
+        patch.setattr("graphmeta.export.scoring_model.traced", lambda *_: large)
         patch.setattr("graphmeta.export.scoring_model.MOST_BYTES", 1000)
         with pytest.raises(OutputError, match=r"take 0\.0 GiB, and one ONNX file holds 2"):
             export_onnx(small, path)
