@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import hold_out_validation, load_item_table, load_named
 from graphmeta.errors import DataError, OutputError
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.ranking.item_filters import aligned_table
 
 Say = Callable[[str], None]
 
@@ -56,6 +57,8 @@ def fit_bundle(
     except DataError as error:
         say(f"no users are held out: {error}")
         train, validation = graph, None
+    if items is not None:  # Not after minutes of training.
+        aligned_table(items, train["item"].id_map, item=item)
     model = ColdStartRecommender(epochs=epochs, seed=seed)
     partial = path.with_name(f"{path.name}.checkpoint")
     model.fit(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
+import socket
 from pathlib import Path
 
 import uvicorn
 from rich.console import Console
 
-from graphmeta.errors import ConfigError
+from graphmeta.errors import ConfigError, OutputError
 from graphmeta.serve.app import create_app
 from graphmeta.serve.service import of_bundle
 from graphmeta.serve.settings import ServeSettings
@@ -42,29 +44,43 @@ def run_server(
         console: Is told the address.
 
     Raises:
+        OutputError: The port is taken, or the address is not the machine's.
         ConfigError: It would be open to others and no key was made.
         GraphMetaError: The model or the database cannot be used.
     """
-    app = create_app(of_bundle(bundle, title=title, device=device), settings)
-    if not (is_open or _is_own(host) or app.state.service.store.key_names()):
-        raise ConfigError(
-            f"{host} can be reached by others and no API key was made; make one with 'graphmeta "
-            "keys add NAME', or pass --open"
+    with _listen(host, port) as listener:
+        app = create_app(of_bundle(bundle, title=title, device=device), settings)
+        if not (is_open or _is_own(host) or app.state.service.store.key_names()):
+            raise ConfigError(
+                f"{host} can be reached by others and no API key was made; make one with "
+                "'graphmeta keys add NAME', or pass --open"
+            )
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("graphmeta").setLevel(logging.INFO)
+        shown = f"[{host}]" if ":" in host else host
+        console.print(f"http://{shown}:{port}  (Ctrl-C ends)", highlight=False)
+        # Its own log would hold the paths, which name users.
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=LAST_REQUESTS,
         )
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("graphmeta").setLevel(logging.INFO)
-    shown = f"[{host}]" if ":" in host else host
-    console.print(f"http://{shown}:{port}  (Ctrl-C ends)", highlight=False)
-    # Its own log would hold the paths, which name users.
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=LAST_REQUESTS,
-    )
+        with contextlib.suppress(KeyboardInterrupt):  # Raised again once all is answered.
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port first: to hear that it is taken nobody should wait for a model."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OutputError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port or "
+            "--host"
+        ) from error
 
 
 def _is_own(host: str) -> bool:

@@ -24,11 +24,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from rich.console import Console
-
-from graphmeta.data.whole_file import write_whole
-from graphmeta.errors import GraphMetaError, ProtocolError
-from graphmeta.experiments.fitted_splits import made_by
+from graphmeta.errors import ProtocolError
+from graphmeta.experiments.fitted_splits import made_by, run_report
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.serve import ServedModel, ServeSettings, create_app
 from graphmeta.serve.store import Store
@@ -66,22 +63,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--database", help="an SQLAlchemy URL; by default an SQLite file")
     parser.add_argument("--out", type=Path, help="write the report to this Markdown file")
     typed = parser.parse_args(argv)
-    try:
+    lost: list[tuple[str, str]] = []
+
+    def report() -> str:
         with tempfile.TemporaryDirectory() as folder:
             database = typed.database or f"sqlite:///{Path(folder) / 'kill.db'}"
             served = ServedModel.load(typed.bundle)
             toll = kill(served, database, kills=typed.kills, clients=typed.clients)
-    except GraphMetaError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    columns = ["database", "kills", "acknowledged events", "interrupted requests", "lost events"]
-    counts = (toll.kills, toll.acknowledged, toll.interrupted, len(toll.lost))
-    row = [database.partition(":")[0], *(f"{count:,}" for count in counts)]
-    text = f"# Kills\n\n{made_by(PROGRAM, argv)}\n\n{markdown_table(columns, [row])}"
-    Console().print(text, markup=False, soft_wrap=True)
-    if typed.out is not None:
-        write_whole(typed.out, lambda path: path.write_text(text + "\n"))
-    return 1 if toll.lost else 0
+        lost.extend(toll.lost)
+        columns = ["database", "kills", "acknowledged events", "interrupted requests"]
+        counts = (toll.kills, toll.acknowledged, toll.interrupted, len(toll.lost))
+        row = [database.partition(":")[0], *(f"{count:,}" for count in counts)]
+        table = markdown_table([*columns, "lost events"], [row])
+        return f"# Kills\n\n{made_by(PROGRAM, argv)}\n\n{table}"
+
+    return run_report(typed, report) or int(bool(lost))
 
 
 def kill(

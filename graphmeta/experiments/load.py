@@ -28,12 +28,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from graphmeta.data.scipy_matrix import to_scipy
-from graphmeta.data.whole_file import write_whole
-from graphmeta.errors import ConfigError, GraphMetaError
-from graphmeta.experiments.fitted_splits import made_by
+from graphmeta.errors import ConfigError
+from graphmeta.experiments.fitted_splits import made_by, run_report
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.plain_services import SERVICES
 from graphmeta.ranking import ColdStartRecommender
@@ -70,21 +68,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="turns that each service takes")
     parser.add_argument("--out", type=Path, help="write the report to this Markdown file")
     typed = parser.parse_args(argv)
-    try:
-        if shutil.which("wrk") is None:
-            raise ConfigError("no command wrk; install it, as with apt-get install wrk")
-        text = report(measure(typed), made_by(PROGRAM, argv))
-        Console().print(text, markup=False, soft_wrap=True)
-        if typed.out is not None:
-            write_whole(typed.out, lambda path: path.write_text(text + "\n"))
-    except GraphMetaError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    return 0
+    return run_report(typed, lambda: report(measure(typed), made_by(PROGRAM, argv)))
 
 
 def measure(typed: argparse.Namespace) -> pd.DataFrame:
     """Return a row per service, number of connections and round."""
+    if shutil.which("wrk") is None:
+        raise ConfigError("no command wrk; install it, as with apt-get install wrk")
     model = ColdStartRecommender.load(typed.bundle)
     rows = []
     with tempfile.TemporaryDirectory() as folder:

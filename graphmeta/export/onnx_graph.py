@@ -52,7 +52,8 @@ def traced(
             f"the scoring path cannot be traced ({error.__cause__ or error}); an encoder whose "
             "work depends on the values or the number of its nodes and edges cannot be exported"
         ) from error
-    assert program is not None  # For mypy: it is None for the older exporter alone.
+    if program is None:
+        raise EncoderError("torch exported nothing; install the tested torch and onnxscript")
     graph = program.model_proto.graph
     _share_constants(graph)
     _strip(graph)

@@ -104,17 +104,13 @@ def _of_each(
 
 def _padded(each: Sequence[Support], user_x: Tensor | None) -> Support:
     """Return one batch; at least one slot wide, of which all may be padding."""
-
-    def padded(name: str, padding: float) -> Tensor | None:
+    columns = {}
+    for name, padding in (("item_index", -1), ("rating", 0), ("time", 0)):
         rows = [getattr(support, name) for support in each]
-        if rows[0] is None:
-            return None
-        one = rows[0].new_full((1,), padding)
-        return pad_sequence([one, *(row[0] for row in rows)], True, padding)[1:]
-
-    item_index = padded("item_index", -1)
-    assert item_index is not None  # For mypy.
-    return Support(item_index, padded("rating", 0), padded("time", 0), user_x)
+        if rows[0] is not None:
+            one = rows[0].new_full((1,), padding)
+            columns[name] = pad_sequence([one, *(row[0] for row in rows)], True, padding)[1:]
+    return Support(**columns, user_x=user_x)
 
 
 def _features(scorer: FewShotScorer, user_x: Tensor | None, n_users: int) -> Tensor | None:

@@ -77,14 +77,7 @@ class FittedRecommender(FittedModel):
             support, weights = history.support, [history.weights]
         else:
             support, unknown = self._support(history, ratings, times, user_x, on_unknown)
-        allowed = allowed_items(
-            item_ids,
-            include=include,
-            exclude=exclude,
-            filters=filters,
-            item_table=self._item_table,
-            on_unknown=on_unknown,
-        )
+        allowed = self._allowed(include, exclude, filters, on_unknown)
         shown = support.item_index[0]
         refuse_k(k, int(allowed.sum() - allowed[shown].sum()))
         items, scores = best_items(self.fitted, support, k=k, allowed=allowed, weights=weights)
@@ -227,16 +220,25 @@ class FittedRecommender(FittedModel):
             time=time,
             on_unknown=on_unknown,
         )
-        allowed = allowed_items(
-            item_ids,
+        allowed = self._allowed(include, exclude, filters, on_unknown)
+        blocks = list(rank_histories(self.fitted, histories, k=k, allowed=allowed))
+        return ranked_frame(blocks, histories.users, item_ids)
+
+    def _allowed(
+        self,
+        include: Iterable[Any] | None,
+        exclude: Iterable[Any],
+        filters: Mapping[str, Any] | None,
+        on_unknown: OnUnknown,
+    ) -> Tensor:
+        return allowed_items(
+            self.item_ids,
             include=include,
             exclude=exclude,
             filters=filters,
             item_table=self._item_table,
             on_unknown=on_unknown,
         )
-        blocks = list(rank_histories(self.fitted, histories, k=k, allowed=allowed))
-        return ranked_frame(blocks, histories.users, item_ids)
 
     def _checked(self, user_x: Tensor) -> Tensor:
         known = self.fitted.head.table.user_x

@@ -91,7 +91,9 @@ def _reload_on_hangup(service: Service) -> list[asyncio.Task[None]]:
     try:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, heard.set)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-        return []  # Not on Windows, and in no thread but the first.
+        # Windows has no such signal, and a thread beside the first hears none.
+        logger.info("SIGHUP is not heard here; POST /model/reload takes a new bundle in")
+        return []
     return [asyncio.get_running_loop().create_task(reload_on(heard))]
 
 

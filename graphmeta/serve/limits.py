@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -96,11 +97,15 @@ class Watch:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on, and note what was answered and how long it took."""
+        """Hand on, and note what was answered and how long it took.
+
+        An unforeseen error ends here: what it says may hold what is private, and the server would
+        log that.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+        begin, status = time.perf_counter(), 0
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -110,6 +115,13 @@ class Watch:
 
         try:
             await self._app(scope, receive, noting)
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("unforeseen: %s\n%s", type(error).__name__, where)
+            if not status:
+                detail = "something is wrong in the service; it was logged"
+                answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+                await answer(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - begin
             route = getattr(scope.get("route"), "path", UNROUTED)

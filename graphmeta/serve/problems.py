@@ -106,10 +106,3 @@ def answer_problems(app: FastAPI) -> None:
             "the database cannot be used now; nothing was kept, come again",
             headers={"Retry-After": LATER},
         )
-
-    @app.exception_handler(Exception)
-    def unforeseen(_: Request, error: Exception) -> JSONResponse:
-        logger.error("unforeseen: %s", type(error).__name__, exc_info=error)
-        return problem(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the service; it was logged"
-        )

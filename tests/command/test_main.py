@@ -115,6 +115,7 @@ def test_what_cannot_be_done_is_said(
         (["fit", ratings, "x.gm", "--user-col", "usr"], "did you mean 'user'"),
         (["fit", ratings, str(tmp_path / "no" / "x.gm")], "make it first"),
         (["fit", ratings, "x.gm", "--multi-hot", "genres"], "name their file with --items"),
+        (["fit", ratings, "x.gm", "--items", str(folder / "films.parquet")], "no column 'item'"),
         (["serve", "none.gm", "--database", db], "no file none.gm"),
         (["serve", ratings, "--database", db], "is damaged or no bundle"),
         (["serve", str(bundle), "--database", "x"], "database URL cannot be read"),
@@ -141,6 +142,21 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main(["serve", "x.gm"]) == 2
     assert "needs the package fastapi; pip install 'graphmeta[serve]'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_at_once(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(bundle), "--database", database, "--port", port]) == 2
+    said = capsys.readouterr()
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in said.err
+    assert "choose another --port" in said.err
+    assert said.out == ""
+    assert main(["serve", str(bundle), "--database", database, "--host", "no.such.host"]) == 2
+    assert "cannot listen on no.such.host" in capsys.readouterr().err
 
 
 def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
