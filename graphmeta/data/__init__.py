@@ -10,6 +10,7 @@ from graphmeta.data.global_time_split import split_global_time
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.named_sets import NamedSet, load_item_table, load_named, named_sets
 from graphmeta.data.networkx_graph import from_networkx, to_networkx
+from graphmeta.data.power_law import write_power_law
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.scipy_matrix import from_scipy, to_scipy
 from graphmeta.data.split import hold_out_validation, split_cold_users, split_hash
@@ -50,4 +51,5 @@ __all__ = [
     "split_hash",
     "to_networkx",
     "to_scipy",
+    "write_power_law",
 ]

@@ -8,6 +8,7 @@ from graphmeta.tasks.episodes_from_batch import episodes_from_batch
 from graphmeta.tasks.fast_neighbor_sampler import fast_neighbor_sampler
 from graphmeta.tasks.neighbor_sampler import NeighborSampler
 from graphmeta.tasks.reach import Reach
+from graphmeta.tasks.store_graph import StoreGraph
 
 __all__ = [
     "CSR",
@@ -17,6 +18,7 @@ __all__ = [
     "LeaveOneOut",
     "NeighborSampler",
     "Reach",
+    "StoreGraph",
     "episodes_from_batch",
     "fast_neighbor_sampler",
     "sample_neighbors",

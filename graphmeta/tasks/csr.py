@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from graphmeta.errors import ConfigError, DataError
+from graphmeta.tasks.draw_offsets import draw_offsets
 from graphmeta.tasks.fixed_draws import fixed_draws
+from graphmeta.tasks.gather_edges import gather_edges
+
+
+class Rows(Protocol):
+    """What neighbours are drawn from: a `CSR`, or the rows of a store."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+
+    def degree(self, rows: Tensor) -> Tensor:
+        """Return how many neighbours some rows have; int64, `[n_rows]`."""
+
+    def take(self, rows: Tensor, position: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Return neighbours and edge ids: of row `rows[position]` the one at `offset`."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,7 @@ class CSR:
 
     Shapes:
         indptr: int64, `[num_rows + 1]`.
-        index: int64, `[num_edges]`; the neighbour in each slot.
+        index: int64 or int32, `[num_edges]`; the neighbour in each slot.
         edge_id: int64, `[num_edges]`; the column of `edge_index` that each slot came from.
         time: `[num_edges]` or None; ascending within each row.
     """
@@ -39,6 +56,14 @@ class CSR:
     def num_edges(self) -> int:
         """Number of edges."""
         return int(self.index.numel())
+
+    def degree(self, rows: Tensor) -> Tensor:
+        """Return how many neighbours some rows have; int64, `[n_rows]`."""
+        return self.indptr[rows + 1] - self.indptr[rows]
+
+    def take(self, rows: Tensor, position: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Return neighbours and edge ids: of row `rows[position]` the one at `offset`."""
+        return gather_edges(self.indptr[rows], self.index, self.edge_id, position, offset)
 
     @classmethod
     def from_edge_index(
@@ -93,7 +118,7 @@ def _check_edges(edge_index: Tensor, num_rows: int, time: Tensor | None) -> None
 
 
 def sample_neighbors(
-    csr: CSR,
+    csr: Rows,
     seeds: Tensor,
     fanout: int,
     *,
@@ -133,59 +158,25 @@ def sample_neighbors(
         raise ConfigError(f"expected a fanout of -1 (all) or more, got {fanout}; use -1 for all")
     if fanout > 0 and generator is None and seed is None:
         raise ConfigError(f"fanout={fanout} draws at random; pass a torch.Generator or a seed")
-    start = csr.indptr[seeds]
-    degree = csr.indptr[seeds + 1] - start
+    degree = csr.degree(seeds)
     if before is not None:
-        degree = _count_until(csr, start, degree, before)
-    if fanout == -1 or not bool((degree > fanout).any()):
-        position, slot = _all_slots(start, degree)
-    else:
-        is_long = degree > fanout
-        rows = seeds[is_long]
-        if seed is None:
+        degree = _count_until(csr, seeds, degree, before)
+    draws = None
+    if fanout > 0:
+        rows = seeds[degree > fanout]
+        if len(rows) and seed is None:
             draws = torch.rand(len(rows), fanout, generator=generator, dtype=torch.float64)
-        else:
+        elif len(rows) and seed is not None:
             draws = fixed_draws(seed, rows, fanout)
-        position, slot = _some_slots(start, degree, is_long, draws)
-    return position, csr.index[slot], csr.edge_id[slot]
+    position, offset = draw_offsets(degree, fanout, draws)
+    return position, *csr.take(seeds, position, offset)
 
 
-def _all_slots(start: Tensor, degree: Tensor) -> tuple[Tensor, Tensor]:
-    position = torch.repeat_interleave(torch.arange(degree.numel()), degree)
-    first = degree.cumsum(0) - degree  # where each seed's run starts in the output
-    offset = torch.arange(position.numel()) - first[position]
-    return position, start[position] + offset
-
-
-def _some_slots(
-    start: Tensor, degree: Tensor, is_long: Tensor, draws: Tensor
-) -> tuple[Tensor, Tensor]:
-    position, slot = _all_slots(start, degree.masked_fill(is_long, 0))
-    long = is_long.nonzero().flatten()
-    offset = _floyd(degree[long], draws)
-    position = torch.cat([position, long.repeat_interleave(draws.size(1))])
-    slot = torch.cat([slot, (start[long, None] + offset).flatten()])
-    order = torch.argsort(position, stable=True)
-    return position[order], slot[order]
-
-
-def _floyd(degree: Tensor, draws: Tensor) -> Tensor:
-    """Return distinct offsets below each degree, one per draw; int64, `[len(degree), fanout]`."""
-    fanout = draws.size(1)
-    chosen = degree.new_full(draws.shape, -1)
-    for i in range(fanout):
-        last = degree - fanout + i  # this step draws from 0 .. last
-        # Rounding can lift the product to last + 1 where the draw is next to 1.
-        pick = torch.minimum((draws[:, i] * (last + 1)).long(), last)
-        taken = (chosen[:, :i] == pick[:, None]).any(dim=1)
-        chosen[:, i] = torch.where(taken, last, pick)
-    return chosen
-
-
-def _count_until(csr: CSR, start: Tensor, degree: Tensor, before: Tensor) -> Tensor:
+def _count_until(csr: Rows, seeds: Tensor, degree: Tensor, before: Tensor) -> Tensor:
     """Count the edges of each row that are not newer than `before`, by bisection."""
-    if csr.time is None:
+    if not isinstance(csr, CSR) or csr.time is None:
         raise DataError("the rows carry no time; build the CSR with time=")
+    start = csr.indptr[seeds]
     if before.shape != start.shape:
         raise DataError(
             f"expected one time for each of {start.numel()} seeds, got {list(before.shape)}"

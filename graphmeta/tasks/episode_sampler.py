@@ -11,11 +11,13 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, DataError
-from graphmeta.tasks.csr import CSR, sample_neighbors
+from graphmeta.store.interaction_store import InteractionStore
+from graphmeta.tasks.csr import Rows, sample_neighbors
 from graphmeta.tasks.episode import RATES, REV_RATES, EdgeType, EpisodeBatch
+from graphmeta.tasks.graph_rows import rows_of
 from graphmeta.tasks.relation_features import RelationFeatures
 
-Draw = Callable[[CSR, Tensor, int], tuple[Tensor, Tensor, Tensor]]
+Draw = Callable[[Rows, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 
 class EpisodeSampler:
@@ -26,7 +28,8 @@ class EpisodeSampler:
     `own_user`: an episode never sees that user's query edges.
 
     Args:
-        graph: The training graph; cold users are not in it.
+        graph: The training graph, or a store, which is sampled where it lies on disk; cold users
+            are not in it.
         num_neighbors: Users drawn per support item, then items drawn per such user; -1
             takes all.
         num_voters: Users drawn per support item as `voters`; None leaves them out, which means
@@ -39,7 +42,7 @@ class EpisodeSampler:
 
     def __init__(
         self,
-        graph: HeteroData,
+        graph: HeteroData | InteractionStore,
         *,
         num_neighbors: tuple[int, int] = (16, 8),
         num_voters: int | None = None,
@@ -53,11 +56,8 @@ class EpisodeSampler:
             raise ConfigError(f"num_voters={num_voters} must be at least 1, or None for all")
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
-        self.num_users = int(graph["user"].num_nodes)
-        self.num_items = int(graph["item"].num_nodes)
-        edge_index = graph[RATES].edge_index
-        self._items_of = CSR.from_edge_index(edge_index, num_rows=self.num_users)
-        self._users_of = CSR.from_edge_index(edge_index.flip(0), num_rows=self.num_items)
+        self._items_of, self._users_of = rows_of(graph)
+        self.num_users, self.num_items = self._items_of.num_rows, self._users_of.num_rows
         self._features = RelationFeatures(graph)
 
     def sample(
@@ -116,14 +116,14 @@ class EpisodeSampler:
         rates, rates_x = _pad_edges(
             row[drawn],
             torch.stack([users.local[users.inverse], slot[drawn]]),
-            of_edges(edge),
+            of_edges(user, item[row, slot][drawn], edge),
             dummy=(dummy["user"], dummy["item"]),
             support=(torch.stack([own, slots], 1), shown),
         )
         reverse, reverse_x = _pad_edges(
             second_row,
             torch.stack([local, users.local[drawn_item]]),
-            of_edges(second_edge),
+            of_edges(users.node[drawn_item], second_item, second_edge),
             dummy=(dummy["item"], dummy["user"]),
             support=(torch.stack([slots, own], 1), shown),
         )

@@ -17,14 +17,17 @@ from torch_geometric.sampler import (
 )
 
 from graphmeta.errors import ConfigError, DataError
-from graphmeta.tasks.csr import CSR, sample_neighbors
+from graphmeta.store.interaction_store import InteractionStore
+from graphmeta.tasks.csr import CSR, Rows, sample_neighbors
+from graphmeta.tasks.episode import RATES, REV_RATES
 from graphmeta.tasks.fanouts import EdgeType, resolve_fanouts
 from graphmeta.tasks.link_seeds import LinkSeeds
+from graphmeta.tasks.store_rows import StoreRows
 from graphmeta.tasks.subgraph_growth import SubgraphGrowth
 
 
 class NeighborSampler(BaseSampler):
-    """Samples the neighbourhood of nodes or links of a `HeteroData`, hop by hop.
+    """Samples the neighbourhood of nodes or links of a `HeteroData` or a store, hop by hop.
 
     Give it to PyG's `NodeLoader(graph, node_sampler=...)` or `LinkLoader(graph, link_sampler=...)`.
     Each hop draws, for every node that the hop before found, up to `num_neighbors` of its incoming
@@ -39,8 +42,11 @@ class NeighborSampler(BaseSampler):
     A seed link that is an edge of the graph can be sampled as a message edge too. Take it out of
     the graph first, or use `time_attr` with `edge_label_time` just before the link.
 
+    A store on disk is sampled where it lies: only pages that hold a drawn neighbour are read. PyG's
+    loaders then take the nodes' features and a `StoreGraph`.
+
     Args:
-        graph: The graph; its edges are copied into compressed rows once, here.
+        graph: The graph, whose edges are copied into compressed rows once, here, or a store.
         num_neighbors: Fan-out of every hop, as one list or one list for each edge type.
         disjoint: Every seed (every endpoint of a link) grows a subgraph of its own, and `batch`
             says whose a node is (for links: which positive link it goes with).
@@ -55,17 +61,17 @@ class NeighborSampler(BaseSampler):
 
     def __init__(
         self,
-        graph: HeteroData,
+        graph: HeteroData | InteractionStore,
         num_neighbors: Sequence[int] | Mapping[EdgeType, Sequence[int]],
         *,
         disjoint: bool = False,
         time_attr: str | None = None,
         seed: int = 0,
     ) -> None:
-        if not isinstance(graph, HeteroData):
+        if not isinstance(graph, HeteroData | InteractionStore):
             raise ConfigError(
-                f"expected a HeteroData, got {type(graph).__name__}; Data.to_heterogeneous() "
-                "converts a homogeneous graph"
+                f"expected a HeteroData or a store, got {type(graph).__name__}; "
+                "Data.to_heterogeneous() converts a homogeneous graph"
             )
         if type(seed) is not int:
             raise ConfigError(f"expected seed as an int, got {seed!r}")
@@ -73,13 +79,20 @@ class NeighborSampler(BaseSampler):
             raise ConfigError(
                 "time_attr needs disjoint=True: one node has another past for each seed's time"
             )
-        self.fanouts = resolve_fanouts(num_neighbors, list(graph.edge_types))
+        if isinstance(graph, InteractionStore):
+            if time_attr is not None:
+                raise ConfigError("a store is not sampled by time; sample its to_graph() instead")
+            self.num_nodes = {"user": graph.num_users, "item": graph.num_items}
+            edge_types = [RATES, REV_RATES]
+        else:
+            self.num_nodes = {t: int(graph[t].num_nodes) for t in graph.node_types}
+            edge_types = list(graph.edge_types)
+        self.fanouts = resolve_fanouts(num_neighbors, edge_types)
         self.disjoint = disjoint
         self.time_attr = time_attr
         self.seed = seed
         self.epoch = 0
-        self.num_nodes: dict[str, int] = {t: int(graph[t].num_nodes) for t in graph.node_types}
-        self.csr_dict: dict[EdgeType, CSR] = {
+        self.rows_dict: dict[EdgeType, Rows] = {
             t: _incoming(graph, t, self.num_nodes, time_attr)
             for t, fanout in self.fanouts.items()
             if any(fanout)
@@ -174,11 +187,11 @@ class NeighborSampler(BaseSampler):
         num_hops = max((len(f) for f in self.fanouts.values()), default=0)
         for hop in range(num_hops):
             growth.start_hop()
-            for edge_type, csr in self.csr_dict.items():
+            for edge_type, rows in self.rows_dict.items():
                 fanout = self.fanouts[edge_type][hop]
                 node, before = growth.frontier(edge_type[-1])
                 if fanout != 0 and node.numel():
-                    drawn = sample_neighbors(csr, node, fanout, generator=generator, before=before)
+                    drawn = sample_neighbors(rows, node, fanout, generator=generator, before=before)
                     growth.add(edge_type, *drawn)
             growth.end_hop()
         return growth.output()
@@ -215,8 +228,13 @@ class NeighborSampler(BaseSampler):
 
 
 def _incoming(
-    graph: HeteroData, edge_type: EdgeType, num_nodes: dict[str, int], time_attr: str | None
-) -> CSR:
+    graph: HeteroData | InteractionStore,
+    edge_type: EdgeType,
+    num_nodes: dict[str, int],
+    time_attr: str | None,
+) -> Rows:
+    if isinstance(graph, InteractionStore):
+        return StoreRows(graph, "item" if edge_type == RATES else "user")
     store = graph[edge_type]
     if "edge_index" not in store:
         raise DataError(f"{edge_type} has no edge_index; convert adj_t to edge_index first")

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.tasks.episode import RATES
+from graphmeta.store.interaction_store import InteractionStore
+from graphmeta.tasks.edge_statistics import EdgeStatistics
 
 # rating, recency, log-degree of the user, log-degree of the item
 EDGE_DIM = 4
@@ -24,39 +25,27 @@ class RelationFeatures:
       user's degree is the size of the support.
 
     Args:
-        graph: The training graph.
+        graph: The training graph, or a store.
     """
 
-    def __init__(self, graph: HeteroData) -> None:
-        store = graph[RATES]
-        user, item = store.edge_index
-        num_users, num_items = int(graph["user"].num_nodes), int(graph["item"].num_nodes)
-        self._item_degree = torch.bincount(item, minlength=num_items).float()
-        user_degree = torch.bincount(user, minlength=num_users).float()
-        user_log, item_log = user_degree.log1p()[user], self._item_degree.log1p()[item]
-        self._user_mean, self._item_mean = float(user_log.mean()), float(item_log.mean())
-        self._has_rating, self._has_time = "rating" in store, "time" in store
-        rating = store.rating.float() if self._has_rating else torch.zeros(len(user))
-        self._rating_mean = float(rating.mean())
-        self._rating_std = max(float(rating.std(correction=0)), 1e-6)
-        recency = torch.zeros(len(user))
-        if self._has_time:
-            latest = torch.full((num_users,), -torch.inf, dtype=torch.float64)
-            latest = latest.scatter_reduce(0, user, store.time, "amax")
-            recency = -((latest[user] - store.time) / _DAY).log1p().float()
-        self._edges = torch.stack(
-            [
-                self._standard(rating),
-                recency,
-                user_log - self._user_mean,
-                item_log - self._item_mean,
-            ],
-            dim=1,
-        )
+    def __init__(self, graph: HeteroData | InteractionStore) -> None:
+        self._known = EdgeStatistics.of(graph)
 
-    def of_edges(self, edge_id: Tensor) -> Tensor:
-        """Return the features of training edges; float32, `[n_edges, EDGE_DIM]`."""
-        return self._edges[edge_id]
+    def of_edges(self, user: Tensor, item: Tensor, edge_id: Tensor) -> Tensor:
+        """Return the features of training edges, of which both ends are given.
+
+        Shapes:
+            user: int64, `[n_edges]`; item: int64, `[n_edges]`; edge_id: int64, `[n_edges]`.
+            output: float32, `[n_edges, EDGE_DIM]`.
+        """
+        known, none = self._known, torch.zeros(len(edge_id))
+        rating = none if known.rating is None else self._standard(known.rating.at(edge_id))
+        recency = none
+        if known.time is not None and known.latest is not None:
+            recency = -((known.latest[user] - known.time.at(edge_id)) / _DAY).log1p().float()
+        user_log = known.user_degree[user].log1p() - known.user_mean
+        item_log = known.item_degree[item].log1p() - known.item_mean
+        return torch.stack([rating, recency, user_log, item_log], dim=1)
 
     def of_support(self, support: Support, *, is_training: bool) -> Tensor:
         """Return the features of support edges; float32, `[n_users, k, EDGE_DIM]`.
@@ -66,18 +55,19 @@ class RelationFeatures:
             is_training: The users are training users, whose own edge is not counted in the
                 degree of an item, as a new user's is not.
         """
-        mask = support.mask
+        mask, known = support.mask, self._known
         out = torch.zeros(*mask.shape, EDGE_DIM)
-        if support.rating is not None and self._has_rating:
+        if support.rating is not None and known.rating is not None:
             out[..., 0] = self._standard(support.rating.float())
-        if support.time is not None and self._has_time and mask.size(1):
+        if support.time is not None and known.time is not None and mask.size(1):
             time = support.time.where(mask, -torch.inf)
             age = (time.amax(1, keepdim=True) - time).where(mask, 0.0)
             out[..., 1] = -(age / _DAY).log1p().float()
-        out[..., 2] = support.size.float().log1p().unsqueeze(1) - self._user_mean
-        degree = self._item_degree[support.item_index.clamp(min=0)] - float(is_training)
-        out[..., 3] = degree.clamp(min=0).log1p() - self._item_mean
+        out[..., 2] = support.size.float().log1p().unsqueeze(1) - known.user_mean
+        degree = known.item_degree[support.item_index.clamp(min=0)] - float(is_training)
+        out[..., 3] = degree.clamp(min=0).log1p() - known.item_mean
         return out * mask.unsqueeze(-1)
 
     def _standard(self, rating: Tensor) -> Tensor:
-        return ((rating - self._rating_mean) / self._rating_std).nan_to_num(0.0)
+        known = self._known
+        return ((rating - known.rating_mean) / max(known.rating_std, 1e-6)).nan_to_num(0.0)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.sampler import HeteroSamplerOutput
 
 from graphmeta.tasks.fanouts import EdgeType
+from graphmeta.tasks.number_keys import number_keys
 
 
 class SubgraphGrowth:
@@ -89,7 +90,7 @@ class SubgraphGrowth:
         dst_key = self._key[dst_type][col]
         owner = torch.div(dst_key, self._num_nodes[dst_type], rounding_mode="floor")
         key = owner * self._num_nodes[src_type] + neighbour
-        self._key[src_type], row = _number(self._key[src_type], key)
+        self._key[src_type], row = number_keys(self._key[src_type], key)
         self._edges[edge_type].append((row, col, edge))
 
     def end_hop(self) -> None:
@@ -116,15 +117,3 @@ class SubgraphGrowth:
             num_sampled_nodes=self._node_counts,
             num_sampled_edges=self._edge_counts,
         )
-
-
-def _number(known: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-    """Append the keys not in `known`, in order of appearance; return that and each key's row."""
-    distinct, inverse = torch.cat([known, key]).unique(return_inverse=True)
-    first = torch.full_like(distinct, inverse.numel())
-    first = first.scatter_reduce(0, inverse, torch.arange(inverse.numel()), "amin")
-    is_fresh = first >= known.numel()
-    fresh_first = first[is_fresh].sort().values
-    rank = known.numel() + torch.searchsorted(fresh_first, first)
-    row = torch.where(is_fresh, rank, first)
-    return torch.cat([known, key[fresh_first - known.numel()]]), row[inverse[known.numel() :]]

@@ -241,7 +241,7 @@ def test_links_within_one_node_type():
 
 def test_bad_options_fail_at_construction():
     graph = make_graph()
-    with pytest.raises(ConfigError, match="HeteroData, got Data"):
+    with pytest.raises(ConfigError, match="a HeteroData or a store, got Data"):
         NeighborSampler(Data(), [2])
     with pytest.raises(ConfigError, match="seed as an int"):
         NeighborSampler(graph, [2], seed=None)

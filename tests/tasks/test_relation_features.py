@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
@@ -26,8 +27,13 @@ def make_graph(*, is_bare: bool = False) -> HeteroData:
     return graph
 
 
+def of_edges(features: RelationFeatures, edge_id: list[int]) -> Tensor:
+    user, item = make_graph()[RATES].edge_index[:, edge_id]
+    return features.of_edges(user, item, torch.tensor(edge_id))
+
+
 def test_edges_by_hand() -> None:
-    found = RelationFeatures(make_graph()).of_edges(torch.tensor([0, 1, 2]))
+    found = of_edges(RelationFeatures(make_graph()), [0, 1, 2])
     user, item = (2 * L3 + L2) / 3, (L2 + 2 * L3) / 3
     wanted = [
         [-(2**0.5), -math.log(4), L3 - user, L2 - item],
@@ -46,8 +52,8 @@ def test_a_new_user_with_a_training_users_edges_gets_the_same_features() -> None
         torch.tensor([[0.0, 3 * DAY], [7.0, 0.0]], dtype=torch.float64),
     )
     found = features.of_support(support, is_training=False)
-    torch.testing.assert_close(found[0], features.of_edges(torch.tensor([0, 1])))
-    torch.testing.assert_close(found[1, 0], features.of_edges(torch.tensor([2]))[0])
+    torch.testing.assert_close(found[0], of_edges(features, [0, 1]))
+    torch.testing.assert_close(found[1, 0], of_edges(features, [2])[0])
     assert not found[1, 1].any()
     # A training user's own edge is not counted in the degree of the item.
     own = features.of_support(support, is_training=True)
@@ -57,7 +63,7 @@ def test_a_new_user_with_a_training_users_edges_gets_the_same_features() -> None
 
 def test_without_ratings_and_times_they_are_zero() -> None:
     features = RelationFeatures(make_graph(is_bare=True))
-    assert not features.of_edges(torch.tensor([0, 1, 2]))[:, :2].any()
+    assert not of_edges(features, [0, 1, 2])[:, :2].any()
     shown = features.of_support(Support(torch.tensor([[0]])), is_training=False)
     assert shown.shape == (1, 1, EDGE_DIM)
     assert not shown[..., :2].any()

@@ -1,0 +1,150 @@
+"""Where interactions come from: files, an SQL query or tables that arrive one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphmeta.data.table import require_columns
+from graphmeta.errors import DataError, DataNotFoundError
+
+OnDamaged = Literal["error", "skip"]
+PARQUET, CSV = (".parquet", ".pq"), (".csv", ".tsv", ".gz")
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """A relation that DuckDB can read.
+
+    Args:
+        relation: What stands after `FROM`.
+        skipped: Damaged files that are left out.
+    """
+
+    relation: str
+    skipped: tuple[str, ...] = ()
+
+
+def file_source(
+    paths: str | Path | Sequence[str | Path], columns: Sequence[str], on_damaged: OnDamaged
+) -> EventSource:
+    """Return files as one relation, in the order of their names.
+
+    Args:
+        paths: A file, a folder, a pattern such as `day-*.parquet`, or several of them.
+        columns: The columns that every file must have.
+        on_damaged: Leave damaged files out, or refuse them.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: A file is neither Parquet nor CSV, damaged or lacks a column; both kinds are
+            mixed; or no file is left.
+    """
+    files = _files(paths)
+    is_csv = files[0].suffix.lower() in CSV
+    for file in files:
+        if (suffix := file.suffix.lower()) not in PARQUET + CSV or (suffix in CSV) != is_csv:
+            kind = "CSV" if is_csv else "Parquet"
+            raise DataError(f"{file} is no {kind} file as {files[0]} is; give one kind at a time")
+    damage = {file: found for file in files if (found := _damage(file, columns, is_csv))}
+    if damage and on_damaged == "error":
+        first, reason = next(iter(damage.items()))
+        more = f", and {len(damage) - 1} more of {len(files)} files" if len(damage) > 1 else ""
+        raise DataError(
+            f"{first} is damaged ({reason}){more}; write it again, or leave such files out with "
+            'on_damaged="skip"'
+        )
+    whole = [_quoted(str(file)) for file in files if file not in damage]
+    if not whole:
+        raise DataError(f"all {len(files)} files are damaged; first: {files[0]}")
+    reader = "read_csv" if is_csv else "read_parquet"
+    options = ", union_by_name = true" if is_csv else ""
+    relation = f"{reader}([{', '.join(whole)}]{options})"
+    return EventSource(relation, tuple(str(file) for file in damage))
+
+
+def query_source(query: str) -> EventSource:
+    """Return an SQL query as a relation."""
+    return EventSource(f"({query.strip().rstrip(';')})")
+
+
+def table_source(
+    tables: Iterable[pd.DataFrame], columns: Sequence[str], folder: Path
+) -> EventSource:
+    """Write tables to a file as they arrive, one after the other, and return it.
+
+    Args:
+        tables: For instance what `pandas.read_sql(..., chunksize=...)` returns.
+        columns: The columns that each must have.
+        folder: Where the file goes.
+
+    Raises:
+        DataError: A table lacks a column or has others of another type, or there is none.
+    """
+    path, writer, schema = folder / "tables.parquet", None, None
+    try:
+        for number, table in enumerate(tables):
+            require_columns(table.columns, columns)
+            try:
+                rows = pa.Table.from_pandas(table[list(columns)], schema, preserve_index=False)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                reason = str(error).splitlines()[0]
+                raise DataError(f"table {number} has columns of another type ({reason})") from error
+            schema = rows.schema
+            writer = writer or pq.ParquetWriter(path, schema)
+            writer.write_table(rows)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise DataError("there is no table of interactions; give at least one")
+    return EventSource(f"read_parquet({_quoted(str(path))})")
+
+
+def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        if Path(path).is_dir():
+            here = [f for f in Path(path).iterdir() if f.suffix.lower() in PARQUET + CSV]
+        elif has_magic(str(path)):
+            here = [Path(name) for name in glob(str(path))]
+        else:
+            here = [Path(path)] if Path(path).is_file() else []
+        if not here:
+            raise DataNotFoundError(f"no Parquet or CSV file at {path}; check the path")
+        found += sorted(here)
+    if not found:
+        raise DataNotFoundError("no file was named; give at least one")
+    return list(dict.fromkeys(found))
+
+
+def _damage(file: Path, columns: Sequence[str], is_csv: bool) -> str:
+    """Return what is wrong with a file, as far as its footer tells; an empty string for nothing.
+
+    Raises:
+        DataError: The file lacks a column.
+    """
+    if not file.stat().st_size:
+        return "empty"
+    if is_csv:
+        return ""
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        return str(error).splitlines()[0].rstrip(".")
+    try:
+        require_columns(schema.names, columns)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    return ""
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,375 @@
+"""A store of interactions: a folder of memory-mapped arrays that grows by appending."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch_geometric.data import HeteroData
+
+from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.id_map import IdMap
+from graphmeta.data.whole_file import write_whole
+from graphmeta.errors import ConfigError, DataError, DataNotFoundError, GraphMetaError, OutputError
+from graphmeta.store.compact import compact
+from graphmeta.store.event_source import (
+    EventSource,
+    OnDamaged,
+    file_source,
+    query_source,
+    table_source,
+)
+from graphmeta.store.id_column import IdColumn, read_ids
+from graphmeta.store.ingest import Columns, Known, ingest
+from graphmeta.store.segment import Segment, SegmentFiles
+
+MANIFEST = "manifest.json"
+Source = str | Path | Sequence[str | Path] | Iterable[pd.DataFrame]
+
+
+class StoreManifest(BaseModel):
+    """What a store holds.
+
+    Args:
+        version: Of the format.
+        columns: Which columns of the sources hold what.
+        segments: Its parts, in the order in which they came.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = 1
+    columns: Columns
+    segments: tuple[SegmentFiles, ...] = ()
+
+
+@dataclass(frozen=True)
+class InteractionStore:
+    """Interactions on disk, by user and by item, for graphs that outgrow a table in memory.
+
+    `build` streams files, an SQL query or tables into compressed rows; `open` maps them, which
+    takes no time and no memory, and processes that open the same store share its pages; `append`
+    adds what came since, without building again. Samplers take a store in a graph's place.
+
+    Row numbers of users and items stay as they are when more is appended. All writing is to a new
+    folder that takes its place at the end, so that a kill or a full disk leaves what was there.
+
+    Args:
+        path: The folder.
+        manifest: What it holds.
+        segments: The interactions, in the order in which they came.
+        user_ids: The users' ids.
+        item_ids: The items' ids.
+    """
+
+    path: Path
+    manifest: StoreManifest
+    segments: tuple[Segment, ...]
+    user_ids: IdColumn
+    item_ids: IdColumn
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        source: Source | None = None,
+        *,
+        query: str | None = None,
+        user: str = "user",
+        item: str = "item",
+        rating: str | None = None,
+        time: str | None = None,
+        min_rating: float | None = None,
+        on_damaged: OnDamaged = "error",
+        memory: str = "1GB",
+    ) -> Self:
+        """Build a store in a new folder, and open it.
+
+        Ids are whole numbers or strings. Of interactions with the same pair the first is kept.
+        The same source gives the same bytes.
+
+        Args:
+            path: The folder; there must be none yet.
+            source: Parquet or CSV files (a file, a folder, a pattern or several of them), or
+                tables that arrive one after the other, such as `pandas.read_sql(chunksize=)`.
+            query: In their place an SQL query that DuckDB runs; it may name files.
+            user: Column with user ids.
+            item: Column with item ids.
+            rating: Column with ratings, or None.
+            time: Column with numbers or dates, or None.
+            min_rating: Lowest rating that counts as an interaction.
+            on_damaged: What to do about files that are cut short: "error", or "skip" them;
+                `skipped` then names them.
+            memory: The most that sorting may take; what does not fit goes to disk.
+
+        Raises:
+            DataNotFoundError: There is no such file.
+            DataError: The interactions cannot be read, or used.
+            ConfigError: An option has a value that cannot work.
+            OutOfMemoryError: Sorting needs more than `memory`.
+            OutputError: The folder exists, or cannot be written.
+        """
+        path = Path(path)
+        if path.exists():
+            raise OutputError(f"{path} exists; open it, append to it or choose another folder")
+        if min_rating is not None and rating is None:
+            raise ConfigError("min_rating needs ratings; name the rating column with rating=")
+        columns = Columns(user=user, item=item, rating=rating, time=time, min_rating=min_rating)
+        known = Known(IdColumn([]), IdColumn([]))
+        with _new_folder(path) as folder:
+            files = _ingest(source, query, columns, known, folder / "0000", on_damaged, memory)
+            if min(files.new_users, files.new_items) < 2:
+                raise DataError("there is one user or one item only; ranking needs at least two")
+            manifest = StoreManifest(columns=columns, segments=(files,))
+            write_whole(folder / MANIFEST, partial(_write_manifest, manifest=manifest))
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a store, at the same cost whatever its size.
+
+        Raises:
+            DataNotFoundError: There is no store there.
+            DataError: It was written by another version, or a file is missing or cut short.
+        """
+        path = Path(path)
+        if not (path / MANIFEST).is_file():
+            raise DataNotFoundError(f"no store at {path}; build one with InteractionStore.build")
+        try:
+            manifest = StoreManifest.model_validate(json.loads((path / MANIFEST).read_text()))
+        except (ValidationError, ValueError) as error:
+            raise DataError(f"{path / MANIFEST} is damaged, or of another version") from error
+        if manifest.version != 1:
+            raise DataError(f"{path} has format {manifest.version}; this version reads 1")
+        parts = {
+            kind: IdColumn(
+                [
+                    read_ids(
+                        path / files.folder / f"{kind}_id.arrow", getattr(files, f"new_{kind}s")
+                    )
+                    for files in manifest.segments
+                    if getattr(files, f"new_{kind}s")
+                ]
+            )
+            for kind in ("user", "item")
+        }
+        segments = tuple(Segment.open(path / f.folder, f) for f in manifest.segments if f.arrays)
+        return cls(path, manifest, segments, parts["user"], parts["item"])
+
+    def append(
+        self,
+        source: Source | None = None,
+        *,
+        query: str | None = None,
+        on_damaged: OnDamaged = "error",
+        memory: str = "1GB",
+    ) -> Self:
+        """Add interactions that came since, and return the store with them.
+
+        It costs what the new interactions and the list of ids cost. Pairs that are known already
+        are left out. Stores that are open go on to show what they showed.
+
+        Args:
+            source: As for `build`, with the same columns.
+            query: As for `build`.
+            on_damaged: As for `build`.
+            memory: As for `build`.
+
+        Raises:
+            DataNotFoundError: There is no such file.
+            DataError: The interactions cannot be read, or used.
+            OutOfMemoryError: Sorting needs more than `memory`.
+            OutputError: The store cannot be written, or was appended to meanwhile.
+        """
+        known = Known(self.user_ids, self.item_ids, self.segments)
+        columns, target = self.manifest.columns, self._next_folder
+        with _new_folder(target) as folder:
+            files = _ingest(source, query, columns, known, folder / "new", on_damaged, memory)
+            for file in (folder / "new").iterdir():
+                file.rename(folder / file.name)
+            (folder / "new").rmdir()
+            self._check_is_latest()
+            shutil.rmtree(target, ignore_errors=True)  # What a kill left, untold by the manifest.
+        files = files.model_copy(update={"folder": target.name})
+        return self._with_segments([*self.manifest.segments, files])
+
+    def compact(self) -> Self:
+        """Merge all segments into one, which sampling reads faster, and return the store.
+
+        It costs what writing all interactions costs. Row numbers stay as they are; edges are
+        numbered anew, by user and item. Stores that are open go on to show what they showed.
+
+        Raises:
+            OutputError: The store cannot be written, or was appended to meanwhile.
+        """
+        if len(self.segments) == 1:
+            return self
+        target = self._next_folder
+        with _new_folder(target) as folder:
+            files = compact(
+                self.segments, folder, num_users=self.num_users, num_items=self.num_items
+            )
+            self._check_is_latest()
+            shutil.rmtree(target, ignore_errors=True)
+        old = [files for files in self.manifest.segments if files.arrays]
+        # Their ids stay where they are.
+        segments = [
+            f.model_copy(update={"arrays": {}, "num_edges": 0}) for f in self.manifest.segments
+        ]
+        store = self._with_segments([*segments, files.model_copy(update={"folder": target.name})])
+        for files in old:
+            for name in files.arrays:
+                (self.path / files.folder / f"{name}.bin").unlink(missing_ok=True)
+        return store
+
+    @property
+    def _next_folder(self) -> Path:
+        return self.path / f"{len(self.manifest.segments):04d}"
+
+    def _check_is_latest(self) -> None:
+        if type(self).open(self.path).manifest != self.manifest:
+            raise OutputError(f"{self.path} was appended to meanwhile; open it and try again")
+
+    def _with_segments(self, segments: Sequence[SegmentFiles]) -> Self:
+        """Write the manifest anew, from when on the store has these segments."""
+        manifest = self.manifest.model_copy(update={"segments": tuple(segments)})
+        write_whole(self.path / MANIFEST, partial(_write_manifest, manifest=manifest))
+        return type(self).open(self.path)
+
+    def __reduce__(self) -> tuple[Callable[[Path], InteractionStore], tuple[Path]]:
+        """Open the store anew in another process, which then shares its pages."""
+        return type(self).open, (self.path.resolve(),)
+
+    @property
+    def num_users(self) -> int:
+        """Number of users."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """Number of items."""
+        return len(self.item_ids)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of interactions."""
+        return sum(segment.num_edges for segment in self.segments)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, ids excepted."""
+        return sum(
+            array.length * np.dtype(array.dtype).itemsize
+            for files in self.manifest.segments
+            for array in files.arrays.values()
+        )
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Damaged files that were left out."""
+        return tuple(name for files in self.manifest.segments for name in files.skipped)
+
+    def verify(self) -> None:
+        """Read everything.
+
+        Raises:
+            DataError: A file is not what was written.
+        """
+        for files in self.manifest.segments:
+            for name, array in files.arrays.items():
+                array.verify(self.path / files.folder / f"{name}.bin")
+
+    def to_graph(self) -> HeteroData:
+        """Return all interactions as a graph in memory, edges by segment, user and item."""
+        edges, ratings, times = [], [], []
+        for segment in self.segments:
+            user = np.repeat(segment.user, np.diff(segment.user_pointer))
+            edges.append(np.stack([user, segment.user_item]).astype(np.int64))
+            ratings.append(segment.rating)
+            times.append(segment.time)
+        return bipartite_graph(
+            torch.from_numpy(np.concatenate(edges, axis=1)),
+            user_ids=_id_map(self.user_ids),
+            item_ids=_id_map(self.item_ids),
+            rating=_joined(ratings),
+            time=_joined(times),
+        )
+
+
+def _ingest(
+    source: Source | None,
+    query: str | None,
+    columns: Columns,
+    known: Known,
+    folder: Path,
+    on_damaged: OnDamaged,
+    memory: str,
+) -> SegmentFiles:
+    if (source is None) == (query is None):
+        raise ConfigError("give either a source or a query=")
+    if on_damaged not in ("error", "skip"):
+        raise ConfigError(f"on_damaged={on_damaged!r} must be 'error' or 'skip'")
+    folder.mkdir(parents=True)
+    if query is not None:
+        events: EventSource = query_source(query)
+    elif isinstance(source, str | Path) or (
+        isinstance(source, Sequence) and all(isinstance(part, str | Path) for part in source)
+    ):
+        events = file_source(source, columns.names, on_damaged)
+    else:
+        tables: Iterable[pd.DataFrame] = source  # type: ignore[assignment]
+        if isinstance(tables, pd.DataFrame):
+            tables = [tables]
+        events = table_source(tables, columns.names, folder.parent)
+    files = ingest(events, columns, known, folder, memory=memory)
+    (folder.parent / "tables.parquet").unlink(missing_ok=True)
+    return files
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder that takes its place when all went well, and goes otherwise."""
+    partial_folder = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if partial_folder.exists():  # A kill left it.
+            shutil.rmtree(partial_folder)
+        partial_folder.mkdir()
+        yield partial_folder
+        os.rename(partial_folder, path)
+    except GraphMetaError:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        raise
+    except OSError as error:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        reason = error.strerror or " ".join(str(error).split())
+        raise OutputError(
+            f"cannot write {path}: {reason}; free space or choose another folder"
+        ) from error
+    except BaseException:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        raise
+
+
+def _write_manifest(path: Path, *, manifest: StoreManifest) -> None:
+    path.write_text(manifest.model_dump_json(indent=1) + "\n")
+
+
+def _id_map(column: IdColumn) -> IdMap:
+    return IdMap(column.to_ids(torch.arange(len(column))))
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> torch.Tensor | None:
+    found = [part for part in parts if part is not None]
+    return torch.from_numpy(np.concatenate(found)) if found else None
