@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -25,6 +25,8 @@ from graphmeta.tasks.episode import EpisodeBatch
 
 # A catalogue above this size is sampled in the inner loop, by as many items.
 SAMPLED_ABOVE, N_DRAWN = 50_000, 4096
+# A catalogue above this size is ranked without scoring all of it; below, the product is faster.
+PRUNED_ABOVE = 2**18
 PARTS = ("vote", "content", "product", "prior")
 
 
@@ -139,6 +141,33 @@ class CatalogueHead(nn.Module):
             return scores
         rows = None if are_new else self.vote.interactions.rows(own)
         return scores + self.features(episodes, rows)
+
+    def prunes(self, episodes: EpisodeBatch) -> bool:
+        """Return whether `best` can rank these users.
+
+        New users of a catalogue of more than 262,144 items can be, where voters are sampled, items
+        have no features that vote, and users none.
+        """
+        has_features = self.features is not None and episodes.support.user_x is not None
+        return (
+            len(self.bias) > PRUNED_ABOVE
+            and not has_features
+            and not bool((episodes.own_user >= 0).any())
+            and all(vote.voters_of(episodes) is not None for vote in self.votes().values())
+        )
+
+    @torch.no_grad()
+    def best(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        *,
+        k: int,
+        excluded: Int[Tensor, "n e"],
+        allowed: Bool[Tensor, "#n n_items"] | None = None,
+    ) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
+        """Return the k largest of the scores that `forward` returns; see `RestingHead.best`."""
+        return self._at_rest().best(z, episodes, k=k, excluded=excluded, allowed=allowed)
 
     def parts(
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from graphmeta.encoders.item_table import ItemTable
+from graphmeta.encoders.pruned_product import PrunedProduct
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.encoders.vote import Vote
 from graphmeta.tasks.episode import EpisodeBatch
 
 # Votes held at once, of users times items: what a processor's cache holds.
 VOTES_AT_ONCE = 2**20
+# The support size by whose weights the catalogue is put in order.
+TYPICAL_SIZE = 5
+
+
+class _Cast(NamedTuple):
+    """A vote, the attention of each voter over the prior's share, and the vote's weight."""
+
+    vote: Vote
+    attention: Tensor
+    weight: Tensor
 
 
 class RestingHead:
@@ -53,37 +65,94 @@ class RestingHead:
         self._rarity = 1 / popularity
         columns = torch.stack([popularity.log(), bias, torch.ones_like(bias)], dim=1)
         self._items = torch.cat([table.output, columns], dim=1).T.contiguous()
+        self._pruned: PrunedProduct | None = None
 
     @torch.no_grad()
     def __call__(
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
     ) -> Float[Tensor, "n n_items"]:
         """Return every item's score for the n episodes' users, all of them new."""
+        row, casts = self._row(z, episodes)
+        scores = row @ self._items
+        for cast in casts:
+            voters = cast.vote.voters_of(episodes)
+            if voters is None:
+                lift = cast.vote.votes(cast.attention, episodes).mul_(self._rarity).log1p_()
+                scores.addcmul_(lift, cast.weight)
+            else:
+                self._add_ballots(scores, cast.vote, cast.attention, voters, cast.weight)
+        return scores
+
+    @torch.no_grad()
+    def best(
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        *,
+        k: int,
+        excluded: Int[Tensor, "n e"],
+        allowed: Bool[Tensor, "#n n_items"] | None = None,
+    ) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
+        """Return each user's best items and their scores, without scoring the whole catalogue.
+
+        Args:
+            z: The users' embeddings.
+            episodes: The users, all of them new, with sampled voters for every vote.
+            k: How many; at least as many must be left for every user.
+            excluded: Items that are left out, -1 for none.
+            allowed: The only items that may come in; None for all.
+        """
+        row, casts = self._row(z, episodes)
+        n_items = self._items.size(1)
+        pairs, lifts = [], []
+        for cast in casts:
+            voters = cast.vote.voters_of(episodes)
+            if voters is None:
+                raise ValueError("everyone votes; there is nothing to leave out")
+            user, item, ballot = cast.vote.ballots(cast.attention, voters)
+            pair, place = (user * n_items + item).unique(return_inverse=True)
+            votes = ballot.new_zeros(len(pair)).index_add(0, place, ballot)
+            pairs.append(pair)
+            lifts.append(
+                (votes * self._rarity[pair % n_items]).log1p() * cast.weight[pair // n_items, 0]
+            )
+        pair, place = torch.cat(pairs).unique(return_inverse=True)
+        lift = torch.zeros(len(pair), device=z.device).index_add(0, place, torch.cat(lifts))
+        c = z.size(1)
+        if self._pruned is None:
+            typical = self._curve(torch.tensor([TYPICAL_SIZE], device=z.device))
+            prior = typical["prior"] + torch.stack([typical[name] for name in self._votes]).sum(0)
+            weights = torch.cat([prior[0], torch.ones_like(prior[0])])
+            self._pruned = PrunedProduct(self._items[:c].T, self._items[c : c + 2].T, weights)
+        items, scores = self._pruned.best(
+            row[:, :c],
+            row[:, c : c + 2],
+            k=k,
+            lifted=(pair // n_items, pair % n_items, lift),
+            excluded=excluded,
+            allowed=allowed,
+        )
+        return items, scores + row[:, c + 2 :]
+
+    def _row(self, z: Tensor, episodes: EpisodeBatch) -> tuple[Tensor, list[_Cast]]:
+        """Return what each user's row of the product is, and what the voters add to it."""
         at = self._curve(episodes.support.size)
-        attention = {
-            name: vote.attention(z, episodes, self._tastes[name])
-            for name, vote in self._votes.items()
-        }
-        share = {n: vote.prior_share(attention[n], episodes) for n, vote in self._votes.items()}
+        casts, shares = [], []
+        for name, vote in self._votes.items():
+            attention = vote.attention(z, episodes, self._tastes[name])
+            share = vote.prior_share(attention, episodes)
+            total = _total(vote, attention, vote.voters_of(episodes)).clamp(min=1e-9)
+            casts.append(_Cast(vote, attention * ((1 - share) / share / total), at[name]))
+            shares.append(at[name] * share.log())
         row = [
             at["product"] * self._channels**-0.5 * z,
             at["prior"] + torch.stack([at[name] for name in self._votes]).sum(0),
             torch.ones_like(at["prior"]),
-            torch.stack([at[name] * share[name].log() for name in self._votes]).sum(0),
+            torch.stack(shares).sum(0),
         ]
         only_popular = torch.cat([torch.zeros_like(z[:1]), torch.eye(3, device=z.device)[:1]], 1)
         is_shown = (episodes.support.size > 0).unsqueeze(1)
-        scores = torch.where(is_shown, torch.cat(row, dim=1), only_popular) @ self._items
-        for name, vote in self._votes.items():
-            voters = vote.voters_of(episodes)
-            cast = _cast(vote, attention[name], voters).clamp(min=1e-9)
-            lifted = attention[name] * ((1 - share[name]) / share[name] / cast)
-            if voters is None:
-                lift = vote.votes(lifted, episodes).mul_(self._rarity).log1p_()
-                scores.addcmul_(lift, at[name])
-            else:
-                self._add_ballots(scores, vote, lifted, voters, at[name])
-        return scores
+        return torch.where(is_shown, torch.cat(row, dim=1), only_popular), casts
 
     def _add_ballots(
         self, scores: Tensor, vote: Vote, attention: Tensor, voters: Tensor, weight: Tensor
@@ -106,7 +175,7 @@ class RestingHead:
             flat[part] = flat.index_select(0, part).addcmul_(lift.log1p_(), weight[start:end])
 
 
-def _cast(vote: Vote, attention: Tensor, voters: Tensor | None) -> Tensor:
+def _total(vote: Vote, attention: Tensor, voters: Tensor | None) -> Tensor:
     """Return the votes that each user's voters cast in all; `[n, 1]`."""
     if voters is None:
         return attention @ vote.voter_degree.unsqueeze(1)

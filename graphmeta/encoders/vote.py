@@ -42,11 +42,14 @@ class Vote(nn.Module):
             ("item_degree", interactions.item_pointer),
         ):
             self.register_buffer(name, pointer.diff().float(), persistent=False)
+        mean = self.item_degree.log1p().mean()
+        self.register_buffer("mean_log_degree", mean, persistent=False)
         self.curve = SupportSizeCurve(start)
         self.log_smoothing = nn.Parameter(torch.tensor(3.0))
 
     voter_degree: Tensor
     item_degree: Tensor
+    mean_log_degree: Tensor
 
     def own_of(self, episodes: EpisodeBatch) -> Int[Tensor, " n"]:
         """Return the voter that each episode's user is, -1 for none; it does not vote."""
@@ -111,7 +114,7 @@ class Vote(nn.Module):
         item, own = episodes.support.item_index.clamp(min=0), self.own_of(episodes)
         # A training user's items count as if the user were new, without the user's own edge.
         degree = (self.item_degree[item] - (own >= 0).unsqueeze(1).float()).clamp(min=0)
-        log_rarity = self.item_degree.log1p().mean() - degree.log1p()
+        log_rarity = self.mean_log_degree - degree.log1p()
         rarity = self.curve(episodes.support.size)["rarity"]
         return torch.exp(rarity * log_rarity) * episodes.support.mask
 

@@ -1,7 +1,8 @@
-"""What stores and sampling cost as interactions grow from a million to a hundred million.
+"""What stores, sampling and ranking cost as interactions and catalogues grow.
 
-Run it with `python -m graphmeta.experiments.scale`; `--resume FOLDER` continues a run. Interactions
-are drawn, written and read under the run's folder, which takes 5 GB.
+Run it with `python -m graphmeta.experiments.scale`; `--resume FOLDER` continues a run. From a
+million interactions to a hundred million they are drawn, written and read under the run's folder,
+which takes 5 GB.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from graphmeta.errors import GraphMetaError
-from graphmeta.experiments import scale_sampling
+from graphmeta.experiments import scale_ranking, scale_sampling
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 from graphmeta.experiments.scale_ingest import measure_ingest
@@ -87,9 +88,12 @@ def run(out: Path | None, resume: Path | None, is_small: bool) -> None:
     stores = {size.edges: folder.path / "stores" / size.name for size in chosen}
     rounds = 3 if is_small else 40
     _measured(folder, "sampling", partial(scale_sampling.measure, stores, rounds), console)
+    catalogues = (500, 1000) if is_small else (10_000, 100_000, 1_000_000)
+    _measured(folder, "ranking", partial(scale_ranking.measure, catalogues, 4 * rounds), console)
     found = {
         "ingest": [folder.read_json(f"ingest-{size.name}.json") for size in chosen],
         "sampling": folder.read_json("sampling.json"),
+        "ranking": folder.read_json("ranking.json"),
     }
     text = report(found, folder.read_json(MANIFEST))
     folder.write_text("report.md", text)

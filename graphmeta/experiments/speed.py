@@ -11,7 +11,7 @@ import importlib.util
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from graphmeta.experiments.manifest import environment
 from graphmeta.experiments.named_learners import build_learner
 from graphmeta.meta import MAML, Learner, query_loss
 from graphmeta.ranking.baselines import IALS
+from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -117,7 +118,7 @@ def random_graph(sizes: Sizes) -> HeteroData:
     return from_frame(pd.concat([frame, every]).drop_duplicates())
 
 
-def in_turn(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def in_turn(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Return the seconds of each side, run one after the other, after a round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
@@ -191,7 +192,7 @@ def higher_step(learner: Learner, head: CatalogueHead) -> Callable[[EpisodeBatch
     return step
 
 
-def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], object]]:
+def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], list[Tensor]]]:
     """Return the bare product with top ten, iALS's fold-in, and sampling, adapting and ranking."""
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(n_users, CHANNELS, generator=generator)
@@ -205,28 +206,21 @@ def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], object]]
         parts = [slice(start, min(start + BLOCK, n_users)) for start in range(0, n_users, BLOCK)]
         return [ials.score(bench.support[rows]).topk(10).indices for rows in parts]
 
-    def ranked(learner: Learner, sampler: EpisodeSampler) -> Callable[[], object]:
-        @torch.no_grad()
-        def run() -> list[Tensor]:
-            best = []
-            for start in range(0, n_users, BLOCK):
-                rows = slice(start, min(start + BLOCK, n_users))
-                episodes = _sampled(sampler, bench.support[rows])
-                fast = learner.adapt(episodes, bench.head)
-                best.append(learner.score(episodes, fast, bench.head).topk(10).indices)
-            return best
+    allowed, k = torch.ones(bench.sizes.items, dtype=torch.bool), min(10, bench.sizes.items)
 
-        return run
+    def ranked(learner: Learner, sampler: EpisodeSampler) -> Callable[[], list[Tensor]]:
+        scorer = FewShotScorer(learner.eval(), bench.head, sampler, batch_size=BLOCK)
+        return lambda: [scorer.best(bench.support[:n_users], k=k, allowed=allowed)[0]]
 
     few, everyone = bench.sampler(num_voters=VOTERS), bench.sampler()
-    unadapted = bench.learner("maml", inner_steps=0).eval()
+    unadapted = bench.learner("maml", inner_steps=0)
     names = ("ridge", "prototypes", "neural-process", "anil", "maml")
     return {
         "bare product": bare,
         "iALS fold-in": folded_in,
         "unadapted, all voters": ranked(unadapted, everyone),
         "unadapted": ranked(unadapted, few),
-        **{name: ranked(bench.learner(name).eval(), few) for name in names},
+        **{name: ranked(bench.learner(name), few) for name in names},
     }
 
 

@@ -106,15 +106,8 @@ class FewShotScorer:
         order, scores = [], []
         for rows, block in self._blocks(support):
             episodes = self.episodes(block)
-            own = {} if weights is None else _joined([weights[row] for row in rows.tolist()])
-            own = {name: weight.to(self.device) for name, weight in own.items()}
-            own = own or self.fast_weights(episodes)
-            found = self.learner.score(episodes, own, self.head)
-            sizes = block.size.to(self.device)
-            for size in sizes.unique().tolist():
-                added = self.added(size)
-                if added is not None:
-                    found += added * (sizes == size).unsqueeze(1)
+            own = self._own(episodes, rows, weights)
+            found = self._finished(self.learner.score(episodes, own, self.head), block)
             if candidates is not None:
                 found = found.gather(1, candidates[rows])
             order.append(rows)
@@ -126,6 +119,87 @@ class FewShotScorer:
         if bool(support.mask.all()):
             return together  # All are alike, and stand as they came.
         return torch.empty_like(together).index_copy_(0, torch.cat(order), together)
+
+    @torch.no_grad()
+    def best(
+        self,
+        support: Support,
+        *,
+        k: int,
+        allowed: Tensor,
+        weights: Sequence[FastWeights] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rows and scores of each user's best items, less the support.
+
+        Where the head can (`CatalogueHead.prunes`), items that cannot come in are not scored.
+
+        Args:
+            support: What the users have shown.
+            k: How many items to return; at least as many must be left to recommend.
+            allowed: Which items may be recommended, to all users or to each.
+            weights: Each user's own weights where they are at hand.
+
+        Shapes:
+            allowed: bool, `[n_items]` or `[n_users, n_items]`.
+            output: int64 and float32, `[n_users, k]`, on `device`.
+
+        Raises:
+            DataError: A support item is unknown.
+        """
+        self._rest()
+        items = torch.empty(len(support), k, dtype=torch.long, device=self.device)
+        scores = torch.empty(len(support), k, device=self.device)
+        allowed = allowed.to(self.device)
+        for rows, block in self._blocks(support):
+            may = allowed if allowed.dim() == 1 else allowed[rows]
+            episodes = self.episodes(block)
+            own = self._own(episodes, rows, weights)
+            items[rows], scores[rows] = self._best(episodes, own, k, may)
+        return items, scores
+
+    def _best(
+        self, episodes: EpisodeBatch, own: FastWeights, k: int, allowed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the best items of users who are all adapted or all not."""
+        support = episodes.support
+        shown = support.item_index.where(support.mask, -1)
+        some = None if bool(allowed.all()) else allowed.view(-1, allowed.size(-1))
+        if self._prunes(episodes):
+            z = self.learner.encode(episodes, own, self.head.x_dict(episodes))
+            return self.head.best(z, episodes, k=k, excluded=shown, allowed=some)
+        scores = self._finished(self.learner.score(episodes, own, self.head), support)
+        if some is not None:
+            scores = scores.masked_fill(~some, -torch.inf)
+        user, column = (shown >= 0).nonzero().unbind(1)
+        scores[user, shown[user, column]] = -torch.inf
+        best = scores.topk(k)
+        return best.indices, best.values
+
+    def _own(
+        self, episodes: EpisodeBatch, rows: Tensor, weights: Sequence[FastWeights] | None
+    ) -> FastWeights:
+        """Return the weights at hand of the users in some rows; without any, new ones."""
+        known = {} if weights is None else _joined([weights[row] for row in rows.tolist()])
+        known = {name: weight.to(self.device) for name, weight in known.items()}
+        return known or self.fast_weights(episodes)
+
+    def _prunes(self, episodes: EpisodeBatch) -> bool:
+        is_plain = type(self.learner).score is Learner.score and not self.niche
+        sizes = episodes.support.size.unique().tolist()
+        return (
+            is_plain
+            and self.head.prunes(episodes)
+            and all(self.added(size) is None for size in sizes)
+        )
+
+    def _finished(self, scores: Tensor, support: Support) -> Tensor:
+        """Add to the scores what is added by support size, in place."""
+        sizes = support.size.to(self.device)
+        for size in sizes.unique().tolist():
+            added = self.added(size)
+            if added is not None:
+                scores += added * (sizes == size).unsqueeze(1)
+        return scores
 
     @torch.no_grad()
     def adapt(self, support: Support) -> list[FastWeights]:

@@ -79,25 +79,9 @@ def best_items(
     allowed: Tensor,
     weights: Sequence[FastWeights] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the rows and scores of each user's best items, less the support.
-
-    Args:
-        scorer: Scores the catalogue.
-        support: What the users have shown.
-        k: How many items to return; at least as many must be left to recommend.
-        allowed: Which items may be recommended, to all users or to each.
-        weights: Each user's own weights where they are at hand.
-
-    Shapes:
-        allowed: bool, `[n_items]` or `[n_users, n_items]`.
-        output: int64 and float32, `[n_users, k]`.
-    """
-    scores = scorer.score(support, weights=weights)
-    scores = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
-    user, column = support.mask.nonzero().unbind(1)
-    scores[user, support.item_index[user, column]] = -torch.inf
-    best = scores.topk(k)
-    return best.indices.cpu(), best.values.cpu()
+    """Return what `FewShotScorer.best` returns, on the processor."""
+    items, scores = scorer.best(support, k=k, allowed=allowed, weights=weights)
+    return items.cpu(), scores.cpu()
 
 
 def refuse_k(k: int, left: int, whose: str = "") -> None:

@@ -1,6 +1,7 @@
 """What a caller asks of a fitted recommender: one user, a table of users, and bad input."""
 
 import warnings
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import Support, from_frame, planted_interactions
+from graphmeta.encoders import catalogue_head, pruned_product
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.ranking import ColdStartRecommender, Ranking
 
@@ -239,3 +241,38 @@ def test_nobody_is_scored_too(model: ColdStartRecommender, ids: list[str]) -> No
     assert model.score(nobody).shape == (0, len(ids))
     assert model.score(nobody, candidates=torch.tensor([1, 2])).shape == (0, 2)
     assert model.fitted.adapt(nobody) == []
+
+
+@pytest.mark.parametrize("has_prior", [False, True])
+def test_a_large_catalogue_is_ranked_alike_without_scoring_all_of_it(
+    graph: HeteroData, ids: list[str], monkeypatch: pytest.MonkeyPatch, has_prior: bool
+) -> None:
+    model = ColdStartRecommender(channels=8, epochs=1, min_steps=1, num_voters=3).fit(graph)
+    if has_prior:  # What is added to the scores counts, so that all items are scored.
+        model = model.with_niche(0.5)
+    table = planted_interactions(30, 100, per_user=4, seed=7)[["user", "item", "rating", "time"]]
+    calls = [
+        lambda: list(model.recommend(ids[:3], 12, exclude=ids[20:30])),
+        lambda: list(model.recommend(ids[:1], 5, include=ids[:30])),
+        lambda: list(model.recommend([], 4)),
+        lambda: list(model.recommend(model.adapt(ids[2:6]), 7)),
+    ]
+    wanted = [call() for call in calls]
+    rows = model.recommend_table(table, 10, rating="rating", time="time")
+    monkeypatch.setattr(catalogue_head, "PRUNED_ABOVE", 50)
+    monkeypatch.setattr(pruned_product, "FIRST_ITEMS", 8)
+    asked: list[int] = []
+    best = catalogue_head.CatalogueHead.best
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        asked.append(options["k"])
+        return best(*arguments, **options)
+
+    monkeypatch.setattr(catalogue_head.CatalogueHead, "best", counting)
+    for call, one in zip(calls, wanted, strict=True):
+        found = call()
+        assert [item for item, _ in found] == [item for item, _ in one]
+        assert [score for _, score in found] == pytest.approx([score for _, score in one], abs=1e-4)
+    assert asked == ([] if has_prior else [12, 5, 4, 7])
+    again = model.recommend_table(table, 10, rating="rating", time="time")
+    pd.testing.assert_frame_equal(again, rows, atol=1e-4)
