@@ -15,11 +15,12 @@ import torch
 import torch_geometric.sampler
 import torch_geometric.typing
 from torch import Tensor
+from torch_geometric.data import HeteroData
 from torch_geometric.sampler import BaseSampler, NodeSamplerInput
 
 from graphmeta.compiled import has_numba
 from graphmeta.store import InteractionStore
-from graphmeta.tasks import NeighborSampler, draw_offsets, gather_edges, number_keys
+from graphmeta.tasks import NeighborSampler, StoreGraph, draw_offsets, gather_edges, number_keys
 
 SEEDS, FANOUTS = 1024, [10, 10]
 Side = Callable[[Tensor], int]
@@ -135,7 +136,11 @@ def _pyg_sampler(store: InteractionStore) -> BaseSampler | None:
     """Return PyG's compiled sampler of the same graph in memory, None where there is none."""
     if _pyg_package() is None:
         return None
-    graph = store.to_graph()
+    graph = HeteroData()
+    graph["user"].num_nodes, graph["item"].num_nodes = store.num_users, store.num_items
+    known = StoreGraph(store)
+    for attr in known.get_all_edge_attrs():
+        graph[attr.edge_type].edge_index = torch.stack(known.get_edge_index(attr))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Using 'NeighborSampler' without")
         return torch_geometric.sampler.NeighborSampler(graph, num_neighbors=FANOUTS)
