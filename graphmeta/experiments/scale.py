@@ -48,7 +48,7 @@ class Size:
 
 def sizes(is_small: bool) -> list[Size]:
     """Return the sizes, twenty interactions for each user."""
-    edges = (20_000, 200_000) if is_small else (10**6, 10**7, 10**8)
+    edges = (20_000, 60_000, 200_000) if is_small else (10**6, 10**7, 3 * 10**7, 10**8)
     return [Size(n, n // 20, max(1000, n // 200)) for n in edges]
 
 

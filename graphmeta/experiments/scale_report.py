@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphmeta.experiments.cost_model import Line
 from graphmeta.experiments.markdown_table import markdown_table
 
 
@@ -31,6 +32,10 @@ def report(found: dict[str, Any], manifest: dict[str, Any]) -> str:
             "Memory is the largest that the process held, that of Python, PyTorch and DuckDB "
             "included, over the bytes of the finished arrays; in brackets what building added. A "
             "day is one hundredth of the interactions.",
+            "",
+            "## What a size costs",
+            "",
+            *_cost_lines(found["ingest"]),
             "",
             "## Sampling",
             "",
@@ -72,6 +77,38 @@ def _ingest_table(rows: list[dict[str, Any]]) -> str:
             for row in rows
         ],
     )
+
+
+def _cost_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return each cost as a line, fitted without the last size but one, on which it is checked."""
+    *others, checked, last = rows
+    fitted = [*others, last]
+    lines = []
+    for name, key, unit in (
+        ("arrays", "arrays_mib", "MiB"),
+        ("peak of building", "peak_mib", "MiB"),
+        ("building", "build_s", "s"),
+        ("appending a day", "append_s", "s"),
+    ):
+        line = Line.through([row["edges"] for row in fitted], [row[key] for row in fitted])
+        found, told = checked[key], line.at(checked["edges"])
+        lines.append(
+            [
+                f"{name}, {unit}",
+                f"{line.fixed:.3g} + {line.per_million:.3g} M",
+                f"{found:,.1f}",
+                f"{told:,.1f}",
+                f"{100 * (told / found - 1):+.0f} %",
+                f"{line.at(1e9):,.0f}",
+            ]
+        )
+    header = ["cost", "M million interactions", "measured", "told", "error", "a billion, told"]
+    return [
+        f"Straight lines through the other sizes, checked on {checked['edges']:,} interactions, "
+        "which they were not fitted to:",
+        "",
+        markdown_table(header, lines),
+    ]
 
 
 def _sampling_lines(found: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ def test_a_small_run_leaves_a_report_and_goes_on_where_it_stopped(
         with pytest.raises(KeyboardInterrupt):
             scale.main(["--small", "--out", str(out)])
     built = {path: path.stat().st_mtime_ns for path in out.glob("ingest-*.json")}
-    assert len(built) == 2
+    assert len(built) == 3
     assert scale.main(["--resume", str(out)]) == 0
     assert {path: path.stat().st_mtime_ns for path in built} == built
     report = (out / "report.md").read_text()
@@ -31,11 +31,13 @@ def test_a_small_run_leaves_a_report_and_goes_on_where_it_stopped(
         assert all(one["median"] > 0 for one in of_size.values())
     drawn = found["edges_drawn"]
     assert drawn["apart"] == drawn.get("apart, without numba", drawn["apart"])
-    for size in ("20000", "200000"):  # 1,024 seeds, ten neighbours each, and theirs.
+    for size in ("20000", "60000", "200000"):  # 1,024 seeds, ten neighbours each, and theirs.
         assert 1024 * 10 * 5 < drawn["apart"][size] <= 1024 * 110
     (largest,) = (json.loads((out / "ingest-200000-edges.json").read_text()),)
     assert 150_000 < largest["edges"] < 200_000
     assert 0 < largest["appended"] <= 2000
     assert f"| {largest['edges']:,} |" in report
+    (arrays,) = (line for line in report.splitlines() if line.startswith("| arrays, MiB |"))
+    assert abs(int(arrays.split("|")[5].split()[0])) < 20
     assert scale.main(["--small", "--out", str(out)]) == 2
     assert "already holds files" in capsys.readouterr().err
