@@ -50,7 +50,12 @@ def file_source(
     files = _files(paths)
     is_csv = files[0].suffix.lower() in CSV
     for file in files:
-        if (suffix := file.suffix.lower()) not in PARQUET + CSV or (suffix in CSV) != is_csv:
+        suffix = file.suffix.lower()
+        if suffix not in PARQUET + CSV:
+            raise DataError(
+                f"{file} is neither Parquet nor CSV; name it {', '.join(PARQUET + CSV)}"
+            )
+        if (suffix in CSV) != is_csv:
             kind = "CSV" if is_csv else "Parquet"
             raise DataError(f"{file} is no {kind} file as {files[0]} is; give one kind at a time")
     damage = {file: found for file in files if (found := _damage(file, columns, is_csv))}
@@ -88,9 +93,13 @@ def table_source(
     Raises:
         DataError: A table lacks a column or has others of another type, or there is none.
     """
+    if not isinstance(tables, Iterable):
+        raise DataError(f"the source is {tables!r}; give files, or tables of interactions")
     path, writer, schema = folder / "tables.parquet", None, None
     try:
         for number, table in enumerate(tables):
+            if not isinstance(table, pd.DataFrame):
+                raise DataError(f"table {number} is a {type(table).__name__}; give a DataFrame")
             require_columns(table.columns, columns)
             try:
                 rows = pa.Table.from_pandas(table[list(columns)], schema, preserve_index=False)

@@ -239,16 +239,13 @@ class _Events:
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         try:
             return self._database.execute(query).fetchall()
-        except duckdb.OutOfMemoryException as error:
-            first = str(error).splitlines()[0]
-            if "disk" in first.lower() or "offload" in first.lower():
-                raise OutputError(f"{first}; free space or choose another folder") from error
-            raise OutOfMemoryError(f"{first}; raise memory=") from error
         except duckdb.Error as error:
-            first = str(error).splitlines()[0]
-            if "No space left" in str(error):
-                raise OutputError(f"{first}; free space or choose another folder") from error
-            raise DataError(f"cannot read the interactions: {first}") from error
+            reason = " ".join(str(error).split())
+            if "No space left" in reason or "max_temp_directory_size" in reason:
+                raise OutputError(f"{reason}; free space or choose another folder") from error
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise OutOfMemoryError(f"{reason.split(' * ')[0]}; raise memory=") from error
+            raise DataError(f"cannot read the interactions: {reason[:400]}") from error
 
 
 def write_by_user(

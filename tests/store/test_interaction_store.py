@@ -383,6 +383,13 @@ def test_bad_options(tmp_path: Path) -> None:
         InteractionStore.build(tmp_path / "store", query="SELECT FROM")
     with pytest.raises(DataError, match="table 1 has columns of another type"):
         InteractionStore.build(tmp_path / "store", iter([frame, bad(user=[{}] * 480)]))
+    with pytest.raises(DataError, match="the source is 3; give files, or tables"):
+        InteractionStore.build(tmp_path / "store", 3)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="table 0 is a int; give a DataFrame"):
+        InteractionStore.build(tmp_path / "store", [3])  # type: ignore[list-item]
+    (tmp_path / "notes.txt").write_text("user,item\n")
+    with pytest.raises(DataError, match=r"notes.txt is neither Parquet nor CSV; name it"):
+        InteractionStore.build(tmp_path / "store", tmp_path / "notes.txt")
     mixed = in_files(tmp_path / "in", frame, 2)
     frame.to_csv(mixed / "part-2.csv")
     with pytest.raises(DataError, match=r"part-2.csv is no Parquet file as .*part-0.parquet is"):
