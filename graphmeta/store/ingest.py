@@ -244,7 +244,7 @@ class _Events:
             if "No space left" in reason or "max_temp_directory_size" in reason:
                 raise OutputError(f"{reason}; free space or choose another folder") from error
             if isinstance(error, duckdb.OutOfMemoryException):
-                raise OutOfMemoryError(f"{reason.split(' * ')[0]}; raise memory=") from error
+                raise OutOfMemoryError(f"{reason.split(' Possible')[0]}; raise memory=") from error
             raise DataError(f"cannot read the interactions: {reason[:400]}") from error
 
 
