@@ -1,4 +1,4 @@
-"""The command `graphmeta`: fit a bundle, serve it, make keys, show a demonstration."""
+"""The command `graphmeta`: fit a bundle, serve it, rank in bulk, make keys, show it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from pydantic import ValidationError
 from rich.console import Console
 
+from graphmeta.bulk import PartRanked, rank_in_bulk
 from graphmeta.command.fit_bundle import demo_bundle, fit_bundle
 from graphmeta.data import FeatureMatrix, feature_matrix, from_file, read_file
 from graphmeta.errors import ConfigError, GraphMetaError, MissingExtraError
+from graphmeta.ranking.histories import OnUnknown
+from graphmeta.store.event_source import OnDamaged
 
 DATABASE_VARIABLE = "GRAPHMETA_DATABASE"
 DEFAULT_DATABASE = "sqlite:///graphmeta.db"
@@ -90,6 +93,26 @@ def _serve(typed: dict[str, Any], console: Console) -> None:
     run_server(typed["bundle"], settings, console=console, **options)
 
 
+def _rank(typed: dict[str, Any], console: Console) -> None:
+    with console.status("gathering histories") as status:
+
+        def tell(part: PartRanked) -> None:
+            status.update(f"{part.done} of {part.of} parts are written")
+
+        columns = {name: typed.pop(f"{name}_col") for name in ("user", "item", "rating", "time")}
+        report = rank_in_bulk(**typed, **columns, on_part=tell)
+    for file in report.skipped:
+        console.print(f"left out, damaged: {file}", markup=False, highlight=False, soft_wrap=True)
+    known = f"; {report.unknown:,} interactions with unknown items left out"
+    console.print(
+        f"{report.users:,} users are ranked in {report.folder}, {report.parts_now} of "
+        f"{report.parts} parts now{known if report.unknown else ''}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _demo(typed: dict[str, Any], console: Console) -> None:
     with _needs_extra():
         from graphmeta.command.run_server import run_server
@@ -134,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="train on a table of interactions"))
     _add_serve(commands.add_parser("serve", help="serve a bundle over HTTP, with a page"))
+    _add_rank(commands.add_parser("rank", help="rank for many users, from Parquet to Parquet"))
     _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
     demo = commands.add_parser("demo", help="serve a page of films, trained on MovieLens")
     demo.add_argument("--port", type=_port, default=8000)
@@ -186,6 +210,30 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         option = f"--{name.replace('_', '-')}"
         serve.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text)
     serve.set_defaults(run=_serve)
+
+
+def _add_rank(rank: argparse.ArgumentParser) -> None:
+    rank.add_argument("bundle", type=Path, help="the file of the model")
+    rank.add_argument("histories", nargs="+", help="Parquet files, folders or patterns, a row each")
+    rank.add_argument("out", type=Path, help="the folder to write; that of a stopped run goes on")
+    rank.add_argument("--k", type=int, default=10, help="items for each user")
+    rank.add_argument("--user-col", default="user", help="column with user ids")
+    rank.add_argument("--item-col", default="item", help="column with item ids")
+    rank.add_argument("--rating-col", help="column with ratings")
+    rank.add_argument("--time-col", help="column with times")
+    rank.add_argument(
+        "--workers", type=int, help="processes; all processors by default, 0 for none beside this"
+    )
+    rank.add_argument("--batch-users", type=int, help="users ranked at once")
+    rank.add_argument("--part-users", type=int, default=8192, help="users in a file, about")
+    rank.add_argument(
+        "--on-unknown", choices=get_args(OnUnknown), default="raise", help="items not in the model"
+    )
+    rank.add_argument(
+        "--on-damaged", choices=get_args(OnDamaged), default="error", help="files cut short"
+    )
+    rank.add_argument("--memory", default="1GB", help="what gathering may use before it uses disk")
+    rank.set_defaults(run=_rank)
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:

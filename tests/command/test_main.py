@@ -1,4 +1,4 @@
-"""The command as a user types it: fit, serve, keys and the demonstration."""
+"""The command as a user types it: fit, serve, rank, keys and the demonstration."""
 
 import json
 import os
@@ -122,6 +122,8 @@ def test_what_cannot_be_done_is_said(
         (["serve", str(bundle), "--database", db, "--max-queue", "0"], "--max-queue 0: Input"),
         (["serve", str(bundle), "--database", db, "--title", "x"], "no item column 'x'"),
         (["serve", str(bundle), "--database", db, "--host", "0.0.0.0"], "graphmeta keys add NAME"),
+        (["rank", "none.gm", ratings, "x", "--workers", "0"], "none.gm; check the path"),
+        (["rank", str(bundle), ratings, "x", "--workers", "0"], "are not Parquet files"),
         (["keys", "remove", "x", "--database", db], "there is no key named 'x'"),
     ):
         assert main(argv) == 2, argv
@@ -130,6 +132,33 @@ def test_what_cannot_be_done_is_said(
         with pytest.raises(SystemExit) as stopped:
             main(argv)
         assert stopped.value.code == 2
+
+
+def test_rank_writes_a_row_for_each_user(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day, who in enumerate(("ann", "bob")):
+        new = pd.DataFrame({"who": [who, "cy"], "film": [f"i{day + 1}", "new"]})
+        new.to_parquet(tmp_path / f"day-{day}.parquet")
+    (tmp_path / "day-2.parquet").write_bytes(b"PAR1")
+    out = tmp_path / "out"
+    call = ["rank", str(bundle), *map(str, sorted(tmp_path.glob("day-*"))), str(out), "--k", "3"]
+    call += ["--user-col", "who", "--item-col", "film", "--workers", "0"]
+    assert main(call) == 2
+    assert "day-2.parquet is damaged" in capsys.readouterr().err
+    call += ["--on-damaged", "skip", "--on-unknown", "drop"]
+    assert main(call) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"left out, damaged: {tmp_path / 'day-2.parquet'}",
+        f"3 users are ranked in {out}, 1 of 1 parts now; 2 interactions with unknown items left "
+        "out",
+    ]
+    found = pd.read_parquet(out / "part-00000.parquet")
+    assert found["user"].tolist() == ["ann", "bob", "cy"]
+    assert found["n_known"].tolist() == [1, 1, 0]
+    assert found["items"].map(len).tolist() == [3, 3, 3]
+    assert main([*call, "--k", "4"]) == 2
+    assert "was begun with k=3, not 4" in capsys.readouterr().err
 
 
 def test_a_missing_extra_is_named(
