@@ -152,6 +152,7 @@ def _written(source: EventSource, wanted: _Wanted) -> Gathered:
     out = wanted.out
     with duckdb.connect() as database:
         try:
+            database.execute("SET enable_progress_bar = false")
             database.execute("SET temp_directory = ?", [str(out.with_name("spilled"))])
             database.execute("SET memory_limit = ?", [wanted.memory])
         except duckdb.Error as error:

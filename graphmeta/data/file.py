@@ -38,6 +38,7 @@ def read_file(path: str | Path, *, columns: Sequence[str] | None = None) -> pd.D
     if path.stat().st_size == 0:
         raise DataError(f"{path} is an empty file; write it again")
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         try:
             source = f"SELECT {{}} FROM {reader}"
             present = connection.execute(f"{source.format('*')} LIMIT 0", [str(path)]).description
@@ -109,7 +110,10 @@ def from_sql(
     Raises:
         DataError: The query fails, or its result cannot be used.
     """
-    database = duckdb.connect() if connection is None else connection
+    database = connection
+    if database is None:
+        database = duckdb.connect()
+        database.execute("SET enable_progress_bar = false")
     try:
         frame: pd.DataFrame = database.execute(query).df()
     except duckdb.Error as error:

@@ -93,6 +93,7 @@ def ingest(
     scratch.mkdir(parents=True)
     with duckdb.connect(str(scratch / "ids.duckdb")) as database:
         try:
+            database.execute("SET enable_progress_bar = false")
             database.execute("SET temp_directory = ?", [str(scratch / "spilled")])
             database.execute("SET memory_limit = ?", [memory])
         except duckdb.Error as error:
