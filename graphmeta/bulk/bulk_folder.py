@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from graphmeta.data.folder_lock import locked
 from graphmeta.data.whole_file import write_whole
 from graphmeta.errors import ConfigError, OutputError
 
@@ -48,29 +49,16 @@ class BulkFolder:
             ConfigError: Another run is at work.
             OutputError: The folder cannot be written to.
         """
-        try:
-            import fcntl
-        except ImportError:  # Windows, which Ray knows as an experiment only.
-            yield
-            return
         self.make_work()
-        try:
-            lock = (self.work / "lock").open("w")
-        except OSError as error:
-            raise OutputError(f"cannot write to {self.path}: {error.strerror}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+        with locked(self.path) as is_ours:
+            if not is_ours:
                 raise ConfigError(
                     f"another run is at work in {self.path}; wait for it, or name another folder"
-                ) from error
-            except OSError:  # A file system without locks.
-                pass
+                )
             try:
                 yield
             finally:
-                if [file.name for file in self.work.glob("*")] == ["lock"]:
+                if not any(self.work.glob("*")):
                     self.clear_work()
 
     @property

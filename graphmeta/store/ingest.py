@@ -80,8 +80,8 @@ def ingest(
     """Write the interactions that are not known yet as the segment in `folder`.
 
     Users and items that are not known are numbered after those that are, in the order of their
-    ids. Of interactions with the same pair the first is kept. Nothing of the size of the
-    interactions is held in memory but one array of row numbers.
+    ids. Of interactions with the same pair the first is kept. Of what grows with the interactions
+    only one array of row numbers, and of where each came from, is held in memory.
 
     Raises:
         DataError: The interactions cannot be read, or used; see `from_frame`.
@@ -126,7 +126,7 @@ class _Events:
     def __init__(
         self, database: duckdb.DuckDBPyConnection, source: EventSource, columns: Columns
     ) -> None:
-        self._database, self._columns, self._source = database, columns, source
+        self._database, self._columns = database, columns
         rows = self._run(f"DESCRIBE SELECT * FROM {source.relation}")
         types = {row[0]: row[1] for row in rows}
         for name in columns.names:

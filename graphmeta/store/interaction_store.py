@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.folder_lock import locked
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.whole_file import write_whole
 from graphmeta.errors import ConfigError, DataError, DataNotFoundError, GraphMetaError, OutputError
@@ -190,19 +191,20 @@ class InteractionStore:
             DataNotFoundError: There is no such file.
             DataError: The interactions cannot be read, or used.
             OutOfMemoryError: Sorting needs more than `memory`.
-            OutputError: The store cannot be written, or was appended to meanwhile.
+            OutputError: The store cannot be written, or another process writes or wrote to it.
         """
         known = Known(self.user_ids, self.item_ids, self.segments)
         columns, target = self.manifest.columns, self._next_folder
-        with _new_folder(target) as folder:
-            files = _ingest(source, query, columns, known, folder / "new", on_damaged, memory)
-            for file in (folder / "new").iterdir():
-                file.rename(folder / file.name)
-            (folder / "new").rmdir()
-            self._check_is_latest()
-            shutil.rmtree(target, ignore_errors=True)  # What a kill left, untold by the manifest.
-        files = files.model_copy(update={"folder": target.name})
-        return self._with_segments([*self.manifest.segments, files])
+        with self._alone():
+            with _new_folder(target) as folder:
+                files = _ingest(source, query, columns, known, folder / "new", on_damaged, memory)
+                for file in (folder / "new").iterdir():
+                    file.rename(folder / file.name)
+                (folder / "new").rmdir()
+                # What a kill left, untold by the manifest.
+                shutil.rmtree(target, ignore_errors=True)
+            files = files.model_copy(update={"folder": target.name})
+            return self._with_segments([*self.manifest.segments, files])
 
     def compact(self) -> Self:
         """Merge all segments into one, which sampling reads faster, and return the store.
@@ -211,35 +213,46 @@ class InteractionStore:
         numbered anew, by user and item. Stores that are open go on to show what they showed.
 
         Raises:
-            OutputError: The store cannot be written, or was appended to meanwhile.
+            OutputError: The store cannot be written, or another process writes or wrote to it.
         """
         if len(self.segments) == 1:
             return self
         target = self._next_folder
-        with _new_folder(target) as folder:
-            files = compact(
-                self.segments, folder, num_users=self.num_users, num_items=self.num_items
-            )
-            self._check_is_latest()
-            shutil.rmtree(target, ignore_errors=True)
-        old = [files for files in self.manifest.segments if files.arrays]
-        # Their ids stay where they are.
-        segments = [
-            f.model_copy(update={"arrays": {}, "num_edges": 0}) for f in self.manifest.segments
-        ]
-        store = self._with_segments([*segments, files.model_copy(update={"folder": target.name})])
-        for files in old:
-            for name in files.arrays:
-                (self.path / files.folder / f"{name}.bin").unlink(missing_ok=True)
+        with self._alone():
+            with _new_folder(target) as folder:
+                files = compact(
+                    self.segments, folder, num_users=self.num_users, num_items=self.num_items
+                )
+                shutil.rmtree(target, ignore_errors=True)
+            old = [files for files in self.manifest.segments if files.arrays]
+            # Their ids stay where they are.
+            segments = [
+                f.model_copy(update={"arrays": {}, "num_edges": 0}) for f in self.manifest.segments
+            ]
+            files = files.model_copy(update={"folder": target.name})
+            store = self._with_segments([*segments, files])
+        for one in old:
+            for name in one.arrays:
+                (self.path / one.folder / f"{name}.bin").unlink(missing_ok=True)
         return store
 
     @property
     def _next_folder(self) -> Path:
         return self.path / f"{len(self.manifest.segments):04d}"
 
-    def _check_is_latest(self) -> None:
-        if type(self).open(self.path).manifest != self.manifest:
-            raise OutputError(f"{self.path} was appended to meanwhile; open it and try again")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other writers out.
+
+        Raises:
+            OutputError: There is one, or there was one since this store was opened.
+        """
+        with locked(self.path) as is_ours:
+            if not is_ours:
+                raise OutputError(f"another process writes to {self.path}; wait for it")
+            if type(self).open(self.path).manifest != self.manifest:
+                raise OutputError(f"{self.path} was written to meanwhile; open it and try again")
+            yield
 
     def _with_segments(self, segments: Sequence[SegmentFiles]) -> Self:
         """Write the manifest anew, from when on the store has these segments."""
@@ -340,26 +353,27 @@ def _ingest(
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
     """Give a folder that takes its place when all went well, and goes otherwise."""
-    partial_folder = path.with_name(f".partial-{path.name}")
+    new = path.with_name(f".partial-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if partial_folder.exists():  # A kill left it.
-            shutil.rmtree(partial_folder)
-        partial_folder.mkdir()
-        yield partial_folder
-        os.rename(partial_folder, path)
+        new.mkdir(parents=True, exist_ok=True)
+        with locked(new) as is_ours:
+            if not is_ours:
+                raise OutputError(f"another process writes {path}; wait for it")
+            try:
+                for left in new.iterdir():  # By a kill.
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                yield new
+                os.rename(new, path)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
     except GraphMetaError:
-        shutil.rmtree(partial_folder, ignore_errors=True)
         raise
     except OSError as error:
-        shutil.rmtree(partial_folder, ignore_errors=True)
         reason = error.strerror or " ".join(str(error).split())
         raise OutputError(
             f"cannot write {path}: {reason}; free space or choose another folder"
         ) from error
-    except BaseException:
-        shutil.rmtree(partial_folder, ignore_errors=True)
-        raise
 
 
 def _write_manifest(path: Path, *, manifest: StoreManifest) -> None:

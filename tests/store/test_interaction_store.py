@@ -1,6 +1,7 @@
 import errno
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,9 +229,31 @@ def test_what_is_open_stays_as_it_was(tmp_path: Path) -> None:
     after = before.append(interactions(1))
     assert rows_of(before) == rows
     assert rows_of(after) == rows_of(InteractionStore.open(tmp_path / "store")) > rows
-    with pytest.raises(OutputError, match="was appended to meanwhile; open it and try again"):
+    with pytest.raises(OutputError, match="was written to meanwhile; open it and try again"):
         before.append(interactions(2))
     assert rows_of(InteractionStore.open(tmp_path / "store")) == rows_of(after)
+
+
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    store = InteractionStore.build(tmp_path / "store", interactions(), **RATED)
+
+    def meanwhile() -> Iterator[pd.DataFrame]:
+        with pytest.raises(OutputError, match=r"another process writes to .*store; wait for it"):
+            store.append(interactions(2))
+        with pytest.raises(OutputError, match=r"another process writes to .*store; wait for it"):
+            store.append(interactions(2)[:9]).compact()
+        yield interactions(1)
+
+    after = store.append(meanwhile())
+    assert rows_of(after) == rows_of(store) | (wanted(interactions(1)) & rows_of(after))
+
+    def while_built() -> Iterator[pd.DataFrame]:
+        with pytest.raises(OutputError, match=r"another process writes .*other; wait for it"):
+            InteractionStore.build(tmp_path / "other", interactions(), **RATED)
+        yield interactions()
+
+    other = InteractionStore.build(tmp_path / "other", while_built(), **RATED)
+    assert rows_of(other) == rows_of(store)
 
 
 def test_damaged_files_are_named_or_skipped(tmp_path: Path) -> None:
@@ -292,7 +315,7 @@ def test_segments_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     pairs = list(zip(user, segment.user_item, strict=True))
     assert pairs == sorted(pairs)
     assert sum(len(one) for one in content(tmp_path / "store").values()) < size
-    with pytest.raises(OutputError, match="was appended to meanwhile"):
+    with pytest.raises(OutputError, match="was written to meanwhile"):
         store.compact()
     more = merged.append(interactions(3))
     assert rows_of(more) == rows_of(more.compact()) > rows
