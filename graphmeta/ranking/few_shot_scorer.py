@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders.catalogue_head import CatalogueHead
+from graphmeta.errors import DataError
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.prior_blend import PriorBlend
@@ -144,8 +145,14 @@ class FewShotScorer:
             output: int64 and float32, `[n_users, k]`, on `device`.
 
         Raises:
-            DataError: A support item is unknown.
+            DataError: A support item is unknown, or `allowed` is not of the catalogue's length.
         """
+        n_items = len(self.head.bias)
+        if allowed.size(-1) != n_items:
+            raise DataError(
+                f"allowed says of {allowed.size(-1)} items whether they may be recommended; give "
+                f"one for each of the {n_items} of the catalogue"
+            )
         self._rest()
         items = torch.empty(len(support), k, dtype=torch.long, device=self.device)
         scores = torch.empty(len(support), k, device=self.device)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from graphmeta.errors import DataError
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.serve import ServedModel
 from graphmeta.serve.batcher import Batcher, QueueFullError, TooSlowError
@@ -112,7 +113,7 @@ def test_one_that_fails_does_not_spoil_the_others(served: ServedModel) -> None:
         return found[1:]
 
     first, failed, second = asyncio.run(run())
-    assert isinstance(failed, RuntimeError)
+    assert isinstance(failed, DataError)
     assert first.rows == second.rows == served.rank([good])[0].rows
 
 
