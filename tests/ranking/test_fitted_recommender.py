@@ -279,5 +279,5 @@ def test_a_large_catalogue_is_ranked_alike_without_scoring_all_of_it(
 
 
 def test_what_is_allowed_must_be_told_of_every_item(model: ColdStartRecommender) -> None:
-    with pytest.raises(DataError, match="allowed says of 5 items .* each of the 100 of the cat"):
+    with pytest.raises(DataError, match=r"allowed says of 5 items .* each of the 100 of the cat"):
         model.fitted.best(Support(torch.tensor([[1]])), k=2, allowed=torch.ones(5).bool())
