@@ -375,8 +375,9 @@ def test_odd_titles_are_shown_as_they_are(page):
     assert [one.evaluate(direction) for one in titles.all()] == ["ltr", "ltr", "rtl", "ltr"]
     expect(rows(page).first.locator(".reason")).not_to_be_empty()
     rows(page).first.get_by_role("button", name="Why?").click()
-    drawn = rows(page).first.locator("svg.graph title").all_text_contents()
-    assert set(ODD_TITLES) & set(drawn)
+    drawn = rows(page).first.locator("svg.graph title")
+    expect(drawn.first).to_be_attached()
+    assert set(ODD_TITLES) & set(drawn.all_text_contents())
 
 
 def test_fits_a_phone(page, url):
