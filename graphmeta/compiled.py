@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial, wraps
 from threading import Lock
 from typing import Any, TypeVar
@@ -12,9 +14,26 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-@cache
+_is_left_out: ContextVar[bool] = ContextVar("numba is left out", default=False)
+
+
 def has_numba() -> bool:
     """Return whether loops can be compiled; the extra `fast` brings numba."""
+    return _is_installed() and not _is_left_out.get()
+
+
+@contextmanager
+def without_numba() -> Iterator[None]:
+    """Do as if numba were not installed, to compare the two ways."""
+    before = _is_left_out.set(True)
+    try:
+        yield
+    finally:
+        _is_left_out.reset(before)
+
+
+@cache
+def _is_installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -48,6 +48,9 @@ class CatalogueHead(nn.Module):
             "product" or "prior", which is the popularity and the items' biases. Users without
             support are ranked by the popularity all the same.
 
+    Attributes:
+        pruned_above: Number of items above which not all of the catalogue need be scored.
+
     Raises:
         ConfigError: `channels` is not positive, or `without` names no part.
     """
@@ -77,6 +80,7 @@ class CatalogueHead(nn.Module):
         drawn = _drawn_by_popularity(self.vote.item_degree, seed)
         self.register_buffer("drawn", None if drawn is None else drawn[0], persistent=False)
         self.register_buffer("log_expected", None if drawn is None else drawn[1], persistent=False)
+        self.pruned_above = PRUNED_ABOVE
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
         self.features = (
@@ -131,7 +135,7 @@ class CatalogueHead(nn.Module):
         own = episodes.own_user
         are_new = not bool((own >= 0).any())
         if are_new and not torch.is_grad_enabled():
-            scores = self._at_rest()(z, episodes)
+            scores = self.at_rest()(z, episodes)
         else:
             popularity = self.vote.popularity(own)
             mixed = reduce(torch.add, (part for _, part in self._parts(z, episodes, popularity)))
@@ -143,31 +147,18 @@ class CatalogueHead(nn.Module):
         return scores + self.features(episodes, rows)
 
     def prunes(self, episodes: EpisodeBatch) -> bool:
-        """Return whether `best` can rank these users.
+        """Return whether `at_rest().best` is to rank these users.
 
-        New users of a catalogue of more than 262,144 items can be, where voters are sampled, items
-        have no features that vote, and users none.
+        It is for new users of a catalogue of more than `pruned_above` items, where voters are
+        sampled, items have no features that vote, and users none.
         """
         has_features = self.features is not None and episodes.support.user_x is not None
         return (
-            len(self.bias) > PRUNED_ABOVE
+            len(self.bias) > self.pruned_above
             and not has_features
             and not bool((episodes.own_user >= 0).any())
             and all(vote.voters_of(episodes) is not None for vote in self.votes().values())
         )
-
-    @torch.no_grad()
-    def best(
-        self,
-        z: Float[Tensor, "n c"],
-        episodes: EpisodeBatch,
-        *,
-        k: int,
-        excluded: Int[Tensor, "n e"],
-        allowed: Bool[Tensor, "#n n_items"] | None = None,
-    ) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
-        """Return the k largest of the scores that `forward` returns; see `RestingHead.best`."""
-        return self._at_rest().best(z, episodes, k=k, excluded=excluded, allowed=allowed)
 
     def parts(
         self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
@@ -197,7 +188,8 @@ class CatalogueHead(nn.Module):
         for name, vote in self.votes().items():
             yield name, at[name] * vote(z, episodes, self.table.embedding, popularity)
 
-    def _at_rest(self) -> RestingHead:
+    def at_rest(self) -> RestingHead:
+        """Return the head for new users, made once for weights that do not change."""
         modules = [self.table, *self.votes().values()]
         weights = [*(weight for module in modules for weight in module.parameters()), self.bias]
         nobody = torch.full((1,), -1, device=self.bias.device)

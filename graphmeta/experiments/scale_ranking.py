@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphmeta.encoders import catalogue_head
 from graphmeta.experiments.speed import CHANNELS, Bench, K, Sizes
 from graphmeta.meta import Learner
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
@@ -72,12 +71,8 @@ def _ranked(bench: Bench, learner: Learner, *, prunes: bool) -> Callable[[int], 
     allowed = torch.ones(bench.sizes.items, dtype=torch.bool)
 
     def run(row: int) -> Tensor:
-        above = catalogue_head.PRUNED_ABOVE
-        catalogue_head.PRUNED_ABOVE = 0 if prunes else bench.sizes.items
-        try:
-            return scorer.best(bench.support[row : row + 1], k=TOP, allowed=allowed)[0]
-        finally:
-            catalogue_head.PRUNED_ABOVE = above
+        bench.head.pruned_above = 0 if prunes else bench.sizes.items
+        return scorer.best(bench.support[row : row + 1], k=TOP, allowed=allowed)[0]
 
     return run
 

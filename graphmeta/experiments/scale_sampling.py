@@ -5,8 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.sampler import BaseSampler, NodeSamplerInput
 
-from graphmeta.compiled import has_numba
+from graphmeta.compiled import has_numba, without_numba
 from graphmeta.store import InteractionStore
-from graphmeta.tasks import NeighborSampler, StoreGraph, draw_offsets, gather_edges, number_keys
+from graphmeta.tasks import NeighborSampler, StoreGraph
 
 SEEDS, FANOUTS = 1024, [10, 10]
 Side = Callable[[Tensor], int]
@@ -114,22 +113,10 @@ def _side(sampler: BaseSampler, kind: str) -> Side:
 
 def _without_numba(side: Side) -> Side:
     def run(seeds: Tensor) -> int:
-        with _tensors_alone():
+        with without_numba():
             return side(seeds)
 
     return run
-
-
-@contextmanager
-def _tensors_alone() -> Iterator[None]:
-    modules: list[Any] = [draw_offsets, gather_edges, number_keys]
-    for module in modules:
-        module.has_numba = lambda: False
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.has_numba = has_numba
 
 
 def _pyg_sampler(store: InteractionStore) -> BaseSampler | None:

@@ -142,7 +142,7 @@ class FewShotScorer:
 
         Shapes:
             allowed: bool, `[n_items]` or `[n_users, n_items]`.
-            output: int64 and float32, `[n_users, k]`, on `device`.
+            output: int64 and float32, `[n_users, k]`, on the processor.
 
         Raises:
             DataError: A support item is unknown, or `allowed` is not of the catalogue's length.
@@ -162,7 +162,7 @@ class FewShotScorer:
             episodes = self.episodes(block)
             own = self._own(episodes, rows, weights)
             items[rows], scores[rows] = self._best(episodes, own, k, may)
-        return items, scores
+        return items.cpu(), scores.cpu()
 
     def _best(
         self, episodes: EpisodeBatch, own: FastWeights, k: int, allowed: Tensor
@@ -173,7 +173,7 @@ class FewShotScorer:
         some = None if bool(allowed.all()) else allowed.view(-1, allowed.size(-1))
         if self._prunes(episodes):
             z = self.learner.encode(episodes, own, self.head.x_dict(episodes))
-            return self.head.best(z, episodes, k=k, excluded=shown, allowed=some)
+            return self.head.at_rest().best(z, episodes, k=k, excluded=shown, allowed=some)
         scores = self._finished(self.learner.score(episodes, own, self.head), support)
         if some is not None:
             scores = scores.masked_fill(~some, -torch.inf)

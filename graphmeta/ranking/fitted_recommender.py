@@ -18,7 +18,7 @@ from graphmeta.ranking.histories import (
     histories_of_table,
     one_history,
 )
-from graphmeta.ranking.rank_histories import best_items, rank_histories, ranked_frame, refuse_k
+from graphmeta.ranking.rank_histories import rank_histories, ranked_frame, refuse_k
 from graphmeta.ranking.ranked_items import Ranking
 from graphmeta.ranking.user_state import UserState, appended
 
@@ -80,7 +80,7 @@ class FittedRecommender(FittedModel):
         allowed = self._allowed(include, exclude, filters, on_unknown)
         shown = support.item_index[0]
         refuse_k(k, int(allowed.sum() - allowed[shown].sum()))
-        items, scores = best_items(self.fitted, support, k=k, allowed=allowed, weights=weights)
+        items, scores = self.fitted.best(support, k=k, allowed=allowed, weights=weights)
         return Ranking(
             tuple(item_ids.to_ids(items[0]).tolist()),
             tuple(scores[0].tolist()),

@@ -14,7 +14,6 @@ from torch import Tensor
 from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
-from graphmeta.meta.learner import FastWeights
 from graphmeta.ranking.few_shot_scorer import FewShotScorer, Source
 from graphmeta.ranking.histories import Histories
 
@@ -66,22 +65,9 @@ def rank_histories(
     for users, support in histories.blocks(scorer.batch_size):
         if user_x is not None:
             support = replace(support, user_x=user_x[torch.from_numpy(users)])
-        items, scores = best_items(scorer, support, k=k, allowed=allowed)
+        items, scores = scorer.best(support, k=k, allowed=allowed)
         source = scorer.source(support.item_index.size(1))
         yield RankedBlock(users, support, items, scores, source)
-
-
-def best_items(
-    scorer: FewShotScorer,
-    support: Support,
-    *,
-    k: int,
-    allowed: Tensor,
-    weights: Sequence[FastWeights] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return what `FewShotScorer.best` returns, on the processor."""
-    items, scores = scorer.best(support, k=k, allowed=allowed, weights=weights)
-    return items.cpu(), scores.cpu()
 
 
 def refuse_k(k: int, left: int, whose: str = "") -> None:

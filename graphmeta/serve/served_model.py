@@ -23,7 +23,6 @@ from graphmeta.ranking import ColdStartRecommender, UserState
 from graphmeta.ranking.few_shot_scorer import Source
 from graphmeta.ranking.histories import allowed_items
 from graphmeta.ranking.item_filters import matching_items
-from graphmeta.ranking.rank_histories import best_items
 from graphmeta.serve.store import Event
 from graphmeta.tasks.episode import RATES
 
@@ -191,8 +190,7 @@ class ServedModel:
         support = self._support(requests, is_rated)
         states = self._states(requests, support)
         scorer = (self.model.with_niche(niche) if niche else self.model).fitted
-        items, scores = best_items(
-            scorer,
+        items, scores = scorer.best(
             support,
             k=max(request.k for request in requests),
             allowed=torch.stack([request.allowed for request in requests]),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.encoders import CatalogueHead, catalogue_head, pruned_product
+from graphmeta.encoders import CatalogueHead, pruned_product
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -97,14 +97,14 @@ def test_the_best_are_found_without_scoring_everything(
 ) -> None:
     head, episodes = head_of(planted_graph), episodes_of(planted_graph, num_voters)
     assert not head.prunes(episodes)  # A small catalogue is scored as a whole.
-    monkeypatch.setattr(catalogue_head, "PRUNED_ABOVE", 50)
+    head.pruned_above = 50
     monkeypatch.setattr(pruned_product, "FIRST_ITEMS", 8)
     assert head.prunes(episodes)
     excluded = SUPPORT.item_index.where(SUPPORT.mask, -1)
     scores = at_rest(head, episodes)
     user, column = SUPPORT.mask.nonzero().unbind(1)
     scores[user, excluded[user, column]] = -torch.inf
-    items, found = head.best(Z, episodes, k=10, excluded=excluded)
+    items, found = head.at_rest().best(Z, episodes, k=10, excluded=excluded)
     wanted = scores.topk(10)
     torch.testing.assert_close(found, wanted.values, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(scores.gather(1, items), found, rtol=1e-4, atol=1e-4)

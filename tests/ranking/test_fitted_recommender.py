@@ -9,7 +9,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import Support, from_frame, planted_interactions
-from graphmeta.encoders import catalogue_head, pruned_product
+from graphmeta.encoders import RestingHead, pruned_product
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.ranking import ColdStartRecommender, Ranking
 
@@ -259,16 +259,16 @@ def test_a_large_catalogue_is_ranked_alike_without_scoring_all_of_it(
     ]
     wanted = [call() for call in calls]
     rows = model.recommend_table(table, 10, rating="rating", time="time")
-    monkeypatch.setattr(catalogue_head, "PRUNED_ABOVE", 50)
+    model.fitted.head.pruned_above = 50
     monkeypatch.setattr(pruned_product, "FIRST_ITEMS", 8)
     asked: list[int] = []
-    best = catalogue_head.CatalogueHead.best
+    best = RestingHead.best
 
     def counting(*arguments: Any, **options: Any) -> Any:
         asked.append(options["k"])
         return best(*arguments, **options)
 
-    monkeypatch.setattr(catalogue_head.CatalogueHead, "best", counting)
+    monkeypatch.setattr(RestingHead, "best", counting)
     for call, one in zip(calls, wanted, strict=True):
         found = call()
         assert [item for item, _ in found] == [item for item, _ in one]

@@ -10,19 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from graphmeta.compiled import without_numba
 from graphmeta.tasks import draw_offsets, gather_edges, number_keys
-
-MODULES = (draw_offsets, gather_edges, number_keys)
 
 
 def both(run: Callable[[], tuple[Tensor, Tensor]]) -> tuple[list[list[int]], list[list[int]]]:
     """Return what a function gives with compiled loops and with tensor operations."""
-    found = []
-    for has_numba in (True, False):
-        with pytest.MonkeyPatch.context() as patch:
-            for module in MODULES:
-                patch.setattr(module, "has_numba", lambda has=has_numba: has)
-            found.append([part.tolist() for part in run()])
+    found = [[part.tolist() for part in run()]]
+    with without_numba():
+        found.append([part.tolist() for part in run()])
     return found[0], found[1]
 
 
