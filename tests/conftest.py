@@ -1,7 +1,11 @@
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 from torch_geometric.data import HeteroData
 
@@ -26,3 +30,32 @@ def data_root() -> Path:
 def planted_graph() -> HeteroData:
     """200 users, 100 items, four taste groups, ratings and times."""
     return from_frame(planted_interactions(), rating="rating", time="time")
+
+
+class PageRun(NamedTuple):
+    """What a page of docs came to: its names, the lines it printed, and its blocks."""
+
+    scope: dict[str, Any]
+    lines: list[str]
+    n_blocks: int
+
+
+@pytest.fixture
+def run_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], PageRun]:
+    """Run the Python blocks of a page of docs, top to bottom, in an empty folder."""
+    docs = Path(__file__).resolve().parents[1] / "docs"
+
+    def run(name: str) -> PageRun:
+        monkeypatch.chdir(tmp_path)
+        page = (docs / name).read_text()
+        blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+        scope: dict[str, Any] = {"__name__": Path(name).stem}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for block in blocks:
+                exec(compile(block, f"docs/{name}", "exec"), scope)
+        return PageRun(scope, capsys.readouterr().out.strip().splitlines(), len(blocks))
+
+    return run

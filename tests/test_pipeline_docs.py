@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from graphmeta.data import split_cold_users
@@ -15,14 +15,9 @@ PAGE = (Path(__file__).parents[1] / "docs" / "pipeline.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    scope: dict[str, Any] = {"__name__": "pipeline"}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for block in BLOCKS:
-            exec(compile(block, "docs/pipeline.md", "exec"), scope)
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert len(BLOCKS) == 5
+def test_the_page_runs(run_page: Callable[[str], Any]) -> None:
+    scope, lines, n_blocks = run_page("pipeline.md")
+    assert n_blocks == 5
     assert lines[-1] == "EncoderReport(can_adapt=True, can_batch=True, advice=())"
     assert len(scope["losses"]) == 3
     split = split_cold_users(scope["graph"], seed=0)
