@@ -13,14 +13,14 @@ from typing import Any, get_args
 
 from graphmeta.bulk.bulk_folder import BulkFolder, digest, marks, refuse_other_settings
 from graphmeta.bulk.bulk_report import BulkReport, PartRanked
-from graphmeta.bulk.gather import Gathered, files_of, gather, parquet_source
+from graphmeta.bulk.gather import Gathered, gather, parquet_source
 from graphmeta.bulk.part_ranker import PartRanker, PartTask
 from graphmeta.bulk.ray_workers import rank_with_ray, refuse_without_ray
 from graphmeta.errors import ConfigError, DataNotFoundError
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.histories import OnUnknown
 from graphmeta.store.event_source import OnDamaged
-from graphmeta.store.ingest import Columns
+from graphmeta.store.events import Columns
 
 # Whatever the bytes of a part depend on, beside the settings.
 MADE_WITH = ("graphmeta", "torch", "pyarrow")
@@ -112,7 +112,7 @@ def rank_in_bulk(
     source = parquet_source(histories, columns, on_damaged)
     settings = {
         "bundle": bundle_digest,
-        "histories": marks(files_of(source)),
+        "histories": marks(sorted((*source.files, *source.skipped))),
         "columns": columns.model_dump(include={"user", "item", "rating", "time"}),
         "k": k,
         "batch_users": batch_users,

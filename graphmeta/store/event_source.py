@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -26,10 +26,12 @@ class EventSource:
     Args:
         relation: What stands after `FROM`.
         skipped: Damaged files that are left out.
+        files: The Parquet files that are read, where it is of such.
     """
 
     relation: str
     skipped: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def file_source(
@@ -59,20 +61,31 @@ def file_source(
             kind = "CSV" if is_csv else "Parquet"
             raise DataError(f"{file} is no {kind} file as {files[0]} is; give one kind at a time")
     damage = {file: found for file in files if (found := _damage(file, columns, is_csv))}
+    names = {str(file): reason for file, reason in damage.items()}
     if damage and on_damaged == "error":
-        first, reason = next(iter(damage.items()))
-        more = f", and {len(damage) - 1} more of {len(files)} files" if len(damage) > 1 else ""
-        raise DataError(
-            f"{first} is damaged ({reason}){more}; write it again, or leave such files out with "
-            'on_damaged="skip"'
-        )
-    whole = [_quoted(str(file)) for file in files if file not in damage]
+        raise damaged(names, len(files))
+    whole = [str(file) for file in files if file not in damage]
     if not whole:
         raise DataError(f"all {len(files)} files are damaged; first: {files[0]}")
-    reader = "read_csv" if is_csv else "read_parquet"
-    options = ", union_by_name = true" if is_csv else ""
-    relation = f"{reader}([{', '.join(whole)}]{options})"
-    return EventSource(relation, tuple(str(file) for file in damage))
+    listed = ", ".join(map(_quoted, whole))
+    if is_csv:
+        return EventSource(f"read_csv([{listed}], union_by_name = true)", tuple(names))
+    return EventSource(f"read_parquet([{listed}])", tuple(names), tuple(whole))
+
+
+def damaged(files: Mapping[str, str], n_files: int) -> DataError:
+    """Return the error that names damaged files.
+
+    Args:
+        files: What is wrong with each.
+        n_files: How many files there are with the others.
+    """
+    first, reason = next(iter(files.items()))
+    more = f", and {len(files) - 1} more of {n_files} files" if len(files) > 1 else ""
+    return DataError(
+        f"{first} is damaged ({reason}){more}; write it again, or leave such files out with "
+        'on_damaged="skip"'
+    )
 
 
 def query_source(query: str) -> EventSource:

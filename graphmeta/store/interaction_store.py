@@ -31,8 +31,9 @@ from graphmeta.store.event_source import (
     query_source,
     table_source,
 )
+from graphmeta.store.events import Columns, read_whole_files
 from graphmeta.store.id_column import IdColumn, read_ids
-from graphmeta.store.ingest import Columns, Known, ingest
+from graphmeta.store.ingest import Known, ingest
 from graphmeta.store.segment import Segment, SegmentFiles
 
 MANIFEST = "manifest.json"
@@ -333,7 +334,7 @@ def _ingest(
         raise ConfigError("give either a source or a query=")
     if on_damaged not in ("error", "skip"):
         raise ConfigError(f"on_damaged={on_damaged!r} must be 'error' or 'skip'")
-    folder.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     if query is not None:
         events: EventSource = query_source(query)
     elif isinstance(source, str | Path) or (
@@ -345,7 +346,12 @@ def _ingest(
         if isinstance(tables, pd.DataFrame):
             tables = [tables]
         events = table_source(tables, columns.names, folder.parent)
-    files = ingest(events, columns, known, folder, memory=memory)
+
+    def read(some: EventSource) -> SegmentFiles:
+        shutil.rmtree(folder, ignore_errors=True)  # What reading a damaged file left.
+        return ingest(some, columns, known, folder, memory=memory)
+
+    files = read_whole_files(events, columns, on_damaged, read)
     (folder.parent / "tables.parquet").unlink(missing_ok=True)
     return files
 

@@ -31,6 +31,7 @@ from graphmeta.errors import (
     UnknownIdError,
 )
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.store.events import Events
 
 OPTIONS: dict[str, Any] = {"k": 5, "workers": 0, "part_users": 50}
 
@@ -260,7 +261,13 @@ def test_what_cannot_be_ranked_is_told_before_anything_is(
         (bundle, tmp_path / "no", {}, DataNotFoundError, "no Parquet or CSV file"),
         (bundle, tmp_path / "x.csv", {}, DataError, "not Parquet files"),
         (bundle, histories, {"item": "itm"}, DataError, "did you mean 'item'"),
-        (bundle, saved("holed", item=holed), {}, DataError, "'item' is missing in 1 of"),
+        (
+            bundle,
+            saved("holed", item=holed),
+            {},
+            DataError,
+            "ids in column 'item' are missing",
+        ),
         (bundle, saved("late", time=late), {"time": "time"}, DataError, "'time' is not finite, or"),
         (bundle, saved("text", rating="x"), {"rating": "rating"}, DataError, "cannot read the int"),
         (bundle, saved("number", item=7), {}, DataError, "'item' holds BIGINT, but the model's"),
@@ -328,11 +335,19 @@ def test_a_full_disk_stops_the_job_and_a_rerun_ends_it(
 def test_a_disk_that_is_full_of_histories(
     bundle: Path, histories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sort(events: object, path: Path, parts: int) -> None:
-        path.write_bytes(b"some")
-        raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+    class Full:
+        def execute(self, query: str) -> None:
+            Path(query.split("TO '")[1].split("'")[0]).write_bytes(b"some")
+            raise duckdb.IOException("IO Error: Could not write file: No space left on device")
 
-    monkeypatch.setattr("graphmeta.bulk.gather._Events.sort", sort)
+    run = Events.run
+
+    def running(events: Events, query: str) -> list[tuple[Any, ...]]:
+        if query.startswith("COPY"):
+            events.database = Full()  # type: ignore[assignment]
+        return run(events, query)
+
+    monkeypatch.setattr(Events, "run", running)
     with pytest.raises(OutputError, match="No space left on device; free space"):
         rank_in_bulk(bundle, histories, tmp_path, **OPTIONS)
     assert not [*(tmp_path / ".work").glob("*.parquet")]

@@ -270,9 +270,13 @@ def test_damaged_files_are_named_or_skipped(tmp_path: Path) -> None:
     inside = bytearray((folder / "part-2.parquet").read_bytes())
     inside[4:400] = bytes(396)
     (folder / "part-2.parquet").write_bytes(bytes(inside))
-    with pytest.raises(DataError, match="cannot read the interactions: "):
-        InteractionStore.build(tmp_path / "other", folder, **RATED, on_damaged="skip")
+    rest = folder / "part-[0-35689].parquet"  # Whole as far as the footers tell.
+    with pytest.raises(DataError, match=r"part-2.parquet is damaged .*on_damaged"):
+        InteractionStore.build(tmp_path / "other", str(rest), **RATED)
     assert not list(tmp_path.glob("*other*"))
+    store = InteractionStore.build(tmp_path / "other", folder, **RATED, on_damaged="skip")
+    assert sorted(Path(name).name[5:6] for name in store.skipped) == ["2", "4", "7"]
+    assert store.num_edges == 480 * 7 // 10
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,6 +425,6 @@ def test_bad_options(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists; open it, append to it"):
         InteractionStore.build(tmp_path / "store", frame)
     with pytest.raises(
-        DataError, match="column 'user' holds numbers, but the store has ids of large_string"
+        DataError, match="column 'user' holds BIGINT, but the store has ids of large_string"
     ):
         store.append(pd.DataFrame({"user": [1, 2], "item": [3, 4]}))
