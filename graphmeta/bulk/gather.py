@@ -58,7 +58,7 @@ def parquet_source(
     """
     source = file_source(histories, columns.names, on_damaged)
     if not source.files:
-        raise DataError(f"histories are not Parquet files: {source.relation}; convert them")
+        raise DataError(f"the histories {histories} are not Parquet files; convert them")
     return source
 
 

@@ -178,14 +178,12 @@ def _gathered(
     Raises:
         ConfigError: The job was begun otherwise, or the files have changed.
     """
-    manifest = folder.manifest()
-    if manifest:
+    manifest, before = folder.manifest(), None
+    if "gathered" in manifest:  # Before that nothing was begun that another call could not do.
         refuse_other_settings(manifest["settings"], settings, folder.path)
-    before = Gathered.of_json(manifest["gathered"]) if "gathered" in manifest else None
-    if before and (folder.histories.exists() or not folder.missing(before.parts)):
-        return before
-    if not manifest:
-        folder.write_manifest({"settings": settings})
+        before = Gathered.of_json(manifest["gathered"])
+        if folder.histories.exists() or not folder.missing(before.parts):
+            return before
     folder.make_work()
     found = run()
     if before and before != found:

@@ -172,6 +172,19 @@ def test_a_folder_of_something_else_is_left_alone(
         rank_in_bulk(bundle, histories, tmp_path / "file", **OPTIONS)
 
 
+def test_a_call_that_was_refused_leaves_the_folder_to_the_next(
+    bundle: Path, histories: Path, ranked: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.parquet"
+    pd.DataFrame({"user": ["a"], "item": [3]}).to_parquet(wrong)
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="'item' holds BIGINT"):
+        rank_in_bulk(bundle, wrong, out, **OPTIONS)
+    assert list(out.iterdir()) == []
+    rank_in_bulk(bundle, histories, out, **OPTIONS)
+    assert content(out) == content(ranked)
+
+
 def test_two_runs_do_not_share_a_folder(bundle: Path, histories: Path, tmp_path: Path) -> None:
     def again(part: PartRanked) -> None:
         with pytest.raises(ConfigError, match="another run is at work"):
