@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from graphmeta.data import ColdSplit
 from graphmeta.data.whole_file import write_whole
 from graphmeta.errors import GraphMetaError
 from graphmeta.experiments.manifest import environment, now
-from graphmeta.experiments.run_data import load_run_data
+from graphmeta.experiments.run_data import RunData, load_run_data
 from graphmeta.experiments.settings import ColdStartSettings
 from graphmeta.ranking import ColdStartRecommender
 
@@ -29,6 +30,7 @@ def split_options(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--data-root", help="the folder of data sets that are not shipped")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
     parser.add_argument("--epochs", type=int, default=20, help="most epochs of training")
+    parser.add_argument("--models", type=Path, help="keep fitted models in this folder, use them")
     parser.add_argument("--out", type=Path, help="write the report to this Markdown file")
     return parser
 
@@ -36,7 +38,7 @@ def split_options(program: str) -> argparse.ArgumentParser:
 def fitted_splits(
     typed: argparse.Namespace, *, random_share: float = 0.0
 ) -> Iterator[tuple[ColdSplit, ColdStartRecommender]]:
-    """Yield each split, and a recommender that was fitted on it.
+    """Yield each split, and a recommender that was fitted on it, now or for `--models` earlier.
 
     Args:
         typed: What was read by a parser of `split_options`.
@@ -44,11 +46,33 @@ def fitted_splits(
     """
     given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
     settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
-    for split in load_run_data(settings).splits:
+    data = load_run_data(settings)
+    for split in data.splits:
         model = ColdStartRecommender(
             random_share=random_share, epochs=typed.epochs, seed=split.seed
         )
-        yield split, model.fit(split.train, split.validation)
+        if typed.models is None:
+            yield split, model.fit(split.train, split.validation)
+        else:
+            yield split, _kept(model, split, data, typed.models)
+
+
+def _kept(
+    model: ColdStartRecommender, split: ColdSplit, data: RunData, folder: Path
+) -> ColdStartRecommender:
+    """Return the fitted model that the folder holds, or fit it there."""
+    # Not the commit: a folder is for one piece of work, and who changes the model takes a new one.
+    about = [data.fingerprint, model.epochs, model.random_share]
+    digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
+    path = folder / f"{data.settings.data or 'default'}-{split.seed}-{digest}.gm"
+    if path.exists():
+        return ColdStartRecommender.load(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    training = path.with_suffix(".training")
+    model.fit(split.train, split.validation, checkpoint=training)
+    model.save(path)
+    training.unlink(missing_ok=True)
+    return model
 
 
 def run_report(typed: argparse.Namespace, report: Callable[[], str]) -> int:
