@@ -4,6 +4,8 @@ from graphmeta.data.audit import AuditReport, audit_leakage, audit_split
 from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_user_masks import ColdUserMasks
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
+from graphmeta.data.cross_domain_split import split_cross_domain
+from graphmeta.data.domains import join_domains, split_domains, with_domains
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
 from graphmeta.data.global_time_split import split_global_time
@@ -41,15 +43,19 @@ __all__ = [
     "from_scipy",
     "from_sql",
     "hold_out_validation",
+    "join_domains",
     "load_item_table",
     "load_named",
     "named_sets",
     "planted_interactions",
     "read_file",
     "split_cold_users",
+    "split_cross_domain",
+    "split_domains",
     "split_global_time",
     "split_hash",
     "to_networkx",
     "to_scipy",
+    "with_domains",
     "write_power_law",
 ]

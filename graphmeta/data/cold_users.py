@@ -82,6 +82,9 @@ class ColdUsers:
         item_ids: Ids of the catalogue.
         item_count: Training users of each item of the catalogue.
         n_train_users: Training users in all.
+        before: What is known of them whatever k, from other domains say; no part of k.
+        candidates: Whether an item may be ranked; None for the whole catalogue. What is known
+            `before` must not be.
 
     Shapes:
         first: a `Support` of shape `[n_users, k_max]`, without padding.
@@ -89,6 +92,8 @@ class ColdUsers:
             `query_index[query_ptr[u]:query_ptr[u + 1]]`.
         query_index: int64, `[n_query]`.
         item_count: int64, `[n_items]`.
+        before: a `Support` of shape `[n_users, n_before]`, padded.
+        candidates: bool, `[n_items]`.
     """
 
     user_ids: IdMap
@@ -98,6 +103,8 @@ class ColdUsers:
     item_ids: IdMap
     item_count: Tensor
     n_train_users: int
+    before: Support | None = None
+    candidates: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -108,18 +115,22 @@ class ColdUsers:
         return int(self.first.item_index.size(1))
 
     def support(self, k: int) -> Support:
-        """Return each user's first `k` interactions.
+        """Return each user's first `k` interactions, after what is known `before`.
 
         Raises:
             ConfigError: `k` is negative or above `k_max`.
         """
         if not 0 <= k <= self.k_max:
             raise ConfigError(f"k={k} is outside 0..{self.k_max}, what the split holds; lower k")
-        cut: dict[str, Any] = {
-            name: v[:, :k] if isinstance(v := getattr(self.first, name), Tensor) else None
-            for name in ("item_index", "rating", "time")
-        }
-        return replace(self.first, **cut)
+        shown: dict[str, Any] = {}
+        for name in ("item_index", "rating", "time"):
+            value = getattr(self.first, name)
+            if value is not None:
+                value = value[:, :k]
+                if self.before is not None:
+                    value = torch.cat([getattr(self.before, name), value], dim=1)
+            shown[name] = value
+        return replace(self.first, **shown)
 
     def query(self, user: int) -> Tensor:
         """Return the query items of the user in row `user`; int64, `[n_query_of_user]`."""
@@ -135,6 +146,7 @@ class ColdUsers:
             self,
             user_ids=self.user_ids.select(rows),
             first=self.first[rows],
+            before=None if self.before is None else self.before[rows],
             query_ptr=ptr,
             query_index=self.query_index[offset + torch.arange(len(offset))],
         )

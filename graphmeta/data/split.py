@@ -45,8 +45,7 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
         DataError: There is no training user, or no validation or test user has enough history.
         ConfigError: `k_max` is below 1.
     """
-    score = _scores(graph, seed)
-    role = np.where(score < TEST_SHARE, 2, np.where(score < HELD_OUT_SHARE, 1, 0))
+    role = held_out_roles(graph, seed)
     names = {1: "validation", 2: "test"}
     train, (validation, test) = _held_out(graph, role, names, seed=seed, k_max=k_max)
     return ColdSplit(train, validation, test, seed)
@@ -68,14 +67,16 @@ def hold_out_validation(
         DataError: There is no training user, or no validation user has enough history.
         ConfigError: `k_max` is below 1.
     """
-    score = _scores(graph, seed)
-    role = ((score >= TEST_SHARE) & (score < HELD_OUT_SHARE)).astype(int)
+    role = held_out_roles(graph, seed)
+    role[role == 2] = 0
     train, (validation,) = _held_out(graph, role, {1: "validation"}, seed=seed, k_max=k_max)
     return train, validation
 
 
-def _scores(graph: HeteroData, seed: int) -> Array:
-    return np.array([split_hash(f"{seed}/{u}") for u in graph["user"].id_map.ids])
+def held_out_roles(graph: HeteroData, seed: int) -> Array:
+    """Return each user's role by the hash of the id: 0 for training, 1 validation, 2 test."""
+    score = np.array([split_hash(f"{seed}/{u}") for u in graph["user"].id_map.ids])
+    return np.where(score < TEST_SHARE, 2, np.where(score < HELD_OUT_SHARE, 1, 0))
 
 
 def _held_out(
@@ -99,8 +100,13 @@ def _held_out(
     return train, parts
 
 
-def history_size(graph: HeteroData, k_max: int | None = None) -> int:
+def history_size(graph: HeteroData, k_max: int | None = None, *, edges: Array | None = None) -> int:
     """Return `k_max`, or by rule 10; 5 where the median items per user is under 10.
+
+    Args:
+        graph: A graph with `(user, rates, item)` edges.
+        k_max: The caller's choice.
+        edges: Edges that count; None for all.
 
     Raises:
         ConfigError: `k_max` is below 1.
@@ -109,7 +115,8 @@ def history_size(graph: HeteroData, k_max: int | None = None) -> int:
         if k_max < 1:
             raise ConfigError(f"k_max={k_max} is below 1; give at least 1")
         return k_max
-    count = np.bincount(graph[FORWARD].edge_index[0].numpy())
+    users = graph[FORWARD].edge_index[0].numpy()
+    count = np.bincount(users if edges is None else users[edges])
     return 5 if np.median(count[count > 0]) < 10 else 10
 
 

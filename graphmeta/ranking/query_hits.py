@@ -17,7 +17,9 @@ def query_hits(
     n_best: int,
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, "n_users n_best"], Bool[Tensor, "n_users n_best"]]:
-    """Return each user's best items, less the first `k_max`, and whether each is in the query.
+    """Return each user's best candidates, and whether each is in the query.
+
+    Candidates are those of the users, by default the whole catalogue, less the first `k_max`.
 
     Args:
         scores: On the CPU.
@@ -28,8 +30,12 @@ def query_hits(
     Raises:
         NonFiniteError: A score is NaN or infinite.
     """
-    n_best = min(n_best, scores.size(1) - users.k_max)
-    best = top_k(scores, users.first.item_index, k=n_best, generator=generator)
+    excluded = users.first.item_index
+    if users.candidates is not None:
+        others = (~users.candidates).nonzero().flatten()
+        excluded = torch.cat([excluded, others.expand(len(users), -1)], dim=1)
+    n_best = min(n_best, scores.size(1) - excluded.size(1))
+    best = top_k(scores, excluded, k=n_best, generator=generator)
     in_query = torch.zeros(scores.shape, dtype=torch.bool)
     row = torch.arange(len(users)).repeat_interleave(users.query_ptr.diff())
     in_query[row, users.query_index] = True
