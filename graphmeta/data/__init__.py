@@ -4,7 +4,7 @@ from graphmeta.data.audit import AuditReport, audit_leakage, audit_split
 from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_user_masks import ColdUserMasks
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
-from graphmeta.data.cross_domain_split import split_cross_domain
+from graphmeta.data.cross_domain_split import split_cross_domain, target_alone
 from graphmeta.data.domains import join_domains, split_domains, with_domains
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
@@ -54,6 +54,7 @@ __all__ = [
     "split_domains",
     "split_global_time",
     "split_hash",
+    "target_alone",
     "to_networkx",
     "to_scipy",
     "with_domains",

@@ -90,6 +90,42 @@ def split_cross_domain(
     return ColdSplit(train, validation, test, seed)
 
 
+def target_alone(split: ColdSplit) -> ColdSplit:
+    """Return the same users as if there were nothing but the target domain.
+
+    It is what a service sees that keeps its domains apart: a graph of the target's interactions,
+    and users of whom nothing is known before. Queries and candidates are the same.
+
+    Args:
+        split: What `split_cross_domain` returned.
+
+    Raises:
+        DataError: The split is of no single domain.
+    """
+    candidates = split.test.candidates
+    if candidates is None:
+        raise DataError("the split has no target domain; make it with split_cross_domain")
+    store = split.train[FORWARD]
+    train, item_row = training_graph(
+        split.train, candidates[store.edge_index[1]].nonzero().flatten().numpy()
+    )
+    row = torch.from_numpy(item_row)
+    validation, test = (
+        replace(
+            users,
+            first=replace(users.first, item_index=row[users.first.item_index]),
+            query_index=row[users.query_index],
+            item_ids=train["item"].id_map,
+            item_count=users.item_count[candidates],
+            n_train_users=int(train["user"].num_nodes),
+            before=None,
+            candidates=None,
+        )
+        for users in (split.validation, split.test)
+    )
+    return ColdSplit(train, validation, test, split.seed)
+
+
 def _known(
     new: ColdUsers,
     graph: HeteroData,

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import from_frame, split_cold_users, split_cross_domain, with_domains
+from graphmeta.data import (
+    ColdUsers,
+    Support,
+    from_frame,
+    split_cold_users,
+    split_cross_domain,
+    target_alone,
+    with_domains,
+)
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking import ColdStartRecommender, evaluate
 from graphmeta.ranking.baselines import Popularity
@@ -29,6 +37,19 @@ def _graph(time: str | None = "time") -> HeteroData:
     graph = from_frame(_table(), time=time)
     names = {"f": "film", "b": "book"}
     return with_domains(graph, {item: names[item[0]] for item in graph["item"].id_map.ids})
+
+
+class _ById:
+    """Ranks books and films by their numbers."""
+
+    def __init__(self, users: ColdUsers) -> None:
+        self._scores = torch.tensor([float(item[1:]) for item in users.item_ids.ids])
+
+    def fit(self, train: HeteroData) -> "_ById":
+        return self
+
+    def score(self, support: Support) -> torch.Tensor:
+        return self._scores.expand(len(support), -1)
 
 
 def test_what_is_known_came_before_and_elsewhere() -> None:
@@ -83,6 +104,25 @@ def test_only_the_target_is_ranked_and_what_is_known_helps() -> None:
     ndcg = report.per_user.groupby("k")["ndcg@10"].mean()
     plain = evaluate(Popularity().fit(split.train), split.test, k=(0,))
     assert ndcg[0] > 1.2 * plain.per_user["ndcg@10"].mean()
+
+
+def test_the_target_alone_has_the_same_users_and_queries() -> None:
+    split = split_cross_domain(_graph(), "book", seed=0, k_max=3)
+    alone = target_alone(split)
+    assert set(alone.train["item"].id_map.ids) == {f"b{item}" for item in range(40)}
+    assert alone.test.before is None
+    for row in (0, len(alone.test) - 1):
+        for mine, theirs in (
+            (alone.test.query(row), split.test.query(row)),
+            (alone.test.first.item_index[row], split.test.first.item_index[row]),
+        ):
+            found = alone.test.item_ids.to_ids(mine)
+            assert found.tolist() == split.test.item_ids.to_ids(theirs).tolist()
+    # Candidates are the same, and so is what a ranking by id comes to.
+    figures = [evaluate(_ById(part.test), part.test, k=(1,)).per_user for part in (split, alone)]
+    pd.testing.assert_frame_equal(*figures)
+    with pytest.raises(DataError, match="no target domain"):
+        target_alone(split_cold_users(_graph(), seed=0))
 
 
 def test_what_cannot_be_split() -> None:

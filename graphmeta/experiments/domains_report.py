@@ -1,0 +1,83 @@
+"""The table of methods for users who are known in other domains, as Markdown."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from graphmeta.experiments.contrasts import SHOWN
+from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.result_table import short
+from graphmeta.ranking.significance import compare_paired, holm
+
+OURS = "all-domains-graphmeta"
+
+
+def domains_report(per_user: pd.DataFrame, sessions: str) -> str:
+    """Return the methods' NDCG@10 over all targets and in each, and what ours is ahead by.
+
+    Args:
+        per_user: Columns target, method, seed, user, k and ndcg@10.
+        sessions: Who computed the cells, as a Markdown list.
+    """
+    # A person who arrives in two domains is one user of two.
+    n_users = per_user["user"].nunique()
+    n_arrivals = len(per_user.drop_duplicates(["target", "seed", "user"]))
+    parts = [
+        "# Known in other domains, new in this one",
+        sessions,
+        f"NDCG@10 of {n_arrivals} arrivals of {n_users} users in {per_user['target'].nunique()} "
+        "domains. A user shows the first k items of the domain; only its items are ranked. "
+        "Methods of one domain see nothing else; those of all domains are fitted on "
+        "all and are given what the user did in the others before.",
+        _means(per_user),
+    ]
+    if OURS in set(per_user["method"]):
+        parts += [
+            f"What *{OURS}* is ahead by, paired by user, with the 95 % interval; p of a "
+            "sign-flip test, Holm-corrected over the table.",
+            _ahead(per_user),
+        ]
+    for target, held in per_user.groupby("target", sort=False):
+        parts += [f"## Domain {target}, {held['user'].nunique()} users", _means(held)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _means(per_user: pd.DataFrame) -> str:
+    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack()
+    is_best = mean == mean.max()
+    rows = []
+    for method in mean.index:
+        cells = [
+            f"**{short(float(mean.loc[method, k]), 4)}**"
+            if is_best.loc[method, k]
+            else short(float(mean.loc[method, k]), 4)
+            for k in mean.columns
+        ]
+        rows.append([str(method), *cells])
+    return markdown_table(["method", *(f"k = {k}" for k in mean.columns)], rows)
+
+
+def _ahead(per_user: pd.DataFrame) -> str:
+    """Compare with every other method; an arrival in each domain is a row of its person."""
+    # One row per person, split and domain: the pairs of split and domain are told apart as seeds.
+    place = per_user["target"] + "/" + per_user["seed"].astype(str)
+    rows = per_user.assign(seed=place)
+    ours = rows[rows["method"] == OURS]
+    tables = [
+        compare_paired(ours, rows[rows["method"] == other], metric=SHOWN).assign(other=other)
+        for other in rows["method"].unique()
+        if other != OURS
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    table["p"] = holm(table["p_value"])
+    cells = [
+        [
+            str(row["other"]),
+            str(row["k"]),
+            f"{row['difference']:+.4f}",
+            f"{row['lower']:+.4f} to {row['upper']:+.4f}",
+            short(float(row["p"]), 4),
+        ]
+        for _, row in table.iterrows()
+    ]
+    return markdown_table(["than", "k", "ahead by", "interval", "p"], cells)
