@@ -2,6 +2,7 @@
 
 from graphmeta.data.audit import AuditReport, audit_leakage, audit_split
 from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.cold_item_split import split_cold_items
 from graphmeta.data.cold_user_masks import ColdUserMasks
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.cross_domain_split import split_cross_domain, target_alone
@@ -49,6 +50,7 @@ __all__ = [
     "named_sets",
     "planted_interactions",
     "read_file",
+    "split_cold_items",
     "split_cold_users",
     "split_cross_domain",
     "split_domains",

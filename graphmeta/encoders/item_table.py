@@ -128,6 +128,7 @@ def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor
     if missing:
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(shape[1], missing, generator=generator)
+        noise *= torch.from_numpy(np.bincount(item, minlength=shape[1]) > 0).unsqueeze(1)
         vectors[:, channels - missing :] = 0.1 * noise * shape[1] ** -0.5
     root_degree = torch.from_numpy(item_degree).float().sqrt().unsqueeze(1)
     return _unit(vectors / root_degree), _unit(vectors * root_degree)
@@ -137,8 +138,11 @@ def _random_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, 
     """Return E and F, `[n_items, channels]`, of small random numbers."""
     generator = torch.Generator().manual_seed(seed)
     n_items = int(graph["item"].num_nodes)
-    embedding = RANDOM_SCALE * torch.randn(n_items, channels, generator=generator)
-    return embedding, RANDOM_SCALE * torch.randn(n_items, channels, generator=generator)
+    has_users = graph[RATES].edge_index[1].bincount(minlength=n_items) > 0
+    embedding, output = (
+        RANDOM_SCALE * torch.randn(n_items, channels, generator=generator) for _ in range(2)
+    )
+    return embedding * has_users.unsqueeze(1), output * has_users.unsqueeze(1)
 
 
 def _unit(rows: Tensor) -> Tensor:

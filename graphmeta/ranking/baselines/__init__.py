@@ -1,5 +1,7 @@
 """Baselines: each a `Scorer` that fits the training graph and ranks for cold users."""
 
+from graphmeta.ranking.baselines.attribute_map import AttributeMap
+from graphmeta.ranking.baselines.content_knn import ContentKNN
 from graphmeta.ranking.baselines.ease import EASE
 from graphmeta.ranking.baselines.few_shot_linear import FewShotLinear
 from graphmeta.ranking.baselines.graph_filter import GraphFilter
@@ -21,6 +23,8 @@ __all__ = [
     "IALS",
     "MAMO",
     "RM1",
+    "AttributeMap",
+    "ContentKNN",
     "FewShotLinear",
     "GraphFilter",
     "ItemKNN",

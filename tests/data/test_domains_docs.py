@@ -1,0 +1,16 @@
+"""The page about domains says what happens."""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+
+def test_the_page_runs(run_page: Callable[[str], Any]) -> None:
+    page = run_page("domains.md")
+    assert page.n_blocks == 4
+    assert {item for item, _ in page.scope["model"].recommend(page.scope["read"], k=3)}
+    first = ast.literal_eval(page.lines[-2])
+    alone = ast.literal_eval(page.lines[-1])
+    # What is known from books ranks films better than their popularity does.
+    assert first[0] > alone[0]
+    assert page.lines[-4] == "['user', 'book', 'film']"
