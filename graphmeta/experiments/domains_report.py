@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from graphmeta.experiments.ahead_table import ahead_table
 from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.result_table import short
-from graphmeta.ranking.significance import compare_paired, holm
 
 OURS = "all-domains-graphmeta"
 
@@ -35,7 +35,7 @@ def domains_report(per_user: pd.DataFrame, sessions: str) -> str:
         parts += [
             f"What *{OURS}* is ahead by, paired by user, with the 95 % interval; p of a "
             "sign-flip test, Holm-corrected over the table.",
-            _ahead(per_user),
+            ahead_table(_arrivals_apart(per_user), OURS),
         ]
     for target, held in per_user.groupby("target", sort=False):
         parts += [f"## Domain {target}, {held['user'].nunique()} users", _means(held)]
@@ -57,27 +57,6 @@ def _means(per_user: pd.DataFrame) -> str:
     return markdown_table(["method", *(f"k = {k}" for k in mean.columns)], rows)
 
 
-def _ahead(per_user: pd.DataFrame) -> str:
-    """Compare with every other method; an arrival in each domain is a row of its person."""
-    # One row per person, split and domain: the pairs of split and domain are told apart as seeds.
-    place = per_user["target"] + "/" + per_user["seed"].astype(str)
-    rows = per_user.assign(seed=place)
-    ours = rows[rows["method"] == OURS]
-    tables = [
-        compare_paired(ours, rows[rows["method"] == other], metric=SHOWN).assign(other=other)
-        for other in rows["method"].unique()
-        if other != OURS
-    ]
-    table = pd.concat(tables, ignore_index=True)
-    table["p"] = holm(table["p_value"])
-    cells = [
-        [
-            str(row["other"]),
-            str(row["k"]),
-            f"{row['difference']:+.4f}",
-            f"{row['lower']:+.4f} to {row['upper']:+.4f}",
-            short(float(row["p"]), 4),
-        ]
-        for _, row in table.iterrows()
-    ]
-    return markdown_table(["than", "k", "ahead by", "interval", "p"], cells)
+def _arrivals_apart(per_user: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per person, split and domain: the pairs of these two are told apart as seeds."""
+    return per_user.assign(seed=per_user["target"] + "/" + per_user["seed"].astype(str))
