@@ -50,6 +50,7 @@ class CatalogueHead(nn.Module):
 
     Attributes:
         pruned_above: Number of items above which not all of the catalogue need be scored.
+        query_weight: What training weighs query items by, `[n_items]`; None for all alike.
 
     Raises:
         ConfigError: `channels` is not positive, or `without` names no part.
@@ -80,6 +81,7 @@ class CatalogueHead(nn.Module):
         drawn = _drawn_by_popularity(self.vote.item_degree, seed)
         self.register_buffer("drawn", None if drawn is None else drawn[0], persistent=False)
         self.register_buffer("log_expected", None if drawn is None else drawn[1], persistent=False)
+        self.register_buffer("query_weight", None, persistent=False)
         self.pruned_above = PRUNED_ABOVE
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
@@ -89,6 +91,7 @@ class CatalogueHead(nn.Module):
 
     drawn: Tensor | None
     log_expected: Tensor | None
+    query_weight: Tensor | None
 
     def x_dict(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
         """Return the encoder's inputs; see `ItemTable.forward`."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from graphmeta.errors import ProtocolError
-from graphmeta.experiments.cell import Cell
+from graphmeta.experiments.cell import Cell, plain_rows
 from graphmeta.experiments.contrasts import contrasts
 from graphmeta.experiments.figures import draw_figures
 from graphmeta.experiments.manifest import now, peak_memory_mib
@@ -89,7 +89,7 @@ def write_outcome(
             *(f"collapsed: {finding}" for finding in findings),
         ],
         "summary": summary.to_dict(orient="records"),
-        "catalogue": catalogue_table(cells).to_dict(orient="records"),
+        "catalogue": plain_rows(catalogue_table(cells)),
         "contrasts": contrasts(per_user, methods),
         "tuning": tuning,
         "losses": [

@@ -51,9 +51,11 @@ def summary_table(per_user: pd.DataFrame, *, n_draws: int = 1000, seed: int = 0)
 
 
 def catalogue_table(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return the catalogue metrics of each method and k, the mean over splits."""
+    """Return the catalogue metrics of each method and k, the mean over splits that have one."""
     rows = [{"method": cell.method, **row} for cell in cells for row in cell.catalogue]
-    return pd.DataFrame(rows).groupby(["method", "k"], sort=False).mean().reset_index()
+    # A figure that no user has is None in a cell.
+    frame = pd.DataFrame(rows).set_index(["method", "k"]).astype("float64")
+    return frame.groupby(level=["method", "k"], sort=False).mean().reset_index()
 
 
 def tuning_table(cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -46,7 +46,11 @@ def report_markdown(
         ),
         "## The catalogue in the top ten\n\nMeans over splits. Coverage is the share of the "
         "catalogue that is recommended to someone, Gini its inequality (0 is even), popularity "
-        "the mean share of training users who know an item, novelty its mean negative log2.",
+        "the mean share of training users who know an item, novelty its mean negative log2. The "
+        "tail share is that of the long tail, the least known items with 20 % of the training "
+        "interactions; tail NDCG counts these alone. Niche and mainstream NDCG are those of the "
+        "thirds of the users whose first items are the least and the best known, and the taste gap "
+        "is the second less the first.",
         _catalogue(metrics["catalogue"]),
         "## What validation users chose\n\nOne value for each split, in the order of the seeds.",
         _tuning(metrics["tuning"]),
@@ -127,10 +131,13 @@ def _comparisons(contrasts: Sequence[dict[str, Any]]) -> list[str]:
 def _catalogue(catalogue: Sequence[dict[str, Any]]) -> str:
     names = [name for name in catalogue[0] if name not in ("method", "k")]
     rows = [
-        [row["method"], str(row["k"]), *(short(row[name], 3) for name in names)]
-        for row in catalogue
+        [row["method"], str(row["k"]), *(_figure(row[name]) for name in names)] for row in catalogue
     ]
     return markdown_table(["method", "k", *names], rows)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else short(value, 3)
 
 
 def _tuning(tuning: Sequence[dict[str, Any]]) -> str:

@@ -109,7 +109,8 @@ class Learner(nn.Module, ABC):
             fast = self.adapt(episodes, head, generator=generator)
         else:
             fast = self.shared_weights(len(episodes))
-        return query_loss(self.score(episodes, fast, head), episodes.support, seen)
+        scores = self.score(episodes, fast, head)
+        return query_loss(scores, episodes.support, seen, weight=head.query_weight)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: the learner's own few numbers move ten times as fast."""

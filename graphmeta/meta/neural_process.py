@@ -210,7 +210,8 @@ class NeuralProcess(Learner):
         adapts = size > 0
         divergence = kl_divergence(posterior, prior).sum(1) * adapts
         mean = divergence.sum() / adapts.sum().clamp(min=1)
-        return query_loss(scores, episodes.support, seen) + self.kl_weight * mean
+        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
+        return loss + self.kl_weight * mean
 
     def _gaussian(self, total: Tensor, size: Tensor) -> Normal:
         """Return the latent's distribution from the sum over each user's items."""

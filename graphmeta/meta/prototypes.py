@@ -149,7 +149,8 @@ class Prototypes(Learner):
                 episodes, head, seen, is_adapted=is_adapted, generator=generator
             )
         fast = self.adapt(episodes, head, generator=generator)
-        loss = query_loss(self.score(episodes, fast, head), episodes.support, seen)
+        scores = self.score(episodes, fast, head)
+        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
         query = seen.masked_fill(episodes.support.to_dense(seen.size(1)) > 0, 0.0)
         users = ((episodes.support.size > 0) & (query.sum(1) > 0)).nonzero().squeeze(1)
         if not len(users):

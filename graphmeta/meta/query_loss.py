@@ -21,6 +21,7 @@ def query_loss(
     seen: Float[Tensor, "n_users n_items"],
     *,
     power: float = POWER,
+    weight: Float[Tensor, " n_items"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the mean power score of the query items under the softmax of the scores.
 
@@ -31,17 +32,20 @@ def query_loss(
     query, which no top ten shows; a power above 0 weighs an item by its probability.
 
     The mean runs over all query items of the batch, so that a user counts by the size of the
-    query and the optimum ranks by the probability that an item is in it.
+    query and the optimum ranks by the probability that an item is in it. With weights w the
+    cost of a query item y is multiplied by w_y, and the optimum ranks by w_y times the probability.
 
     Args:
         scores: The catalogue's scores.
         support: What each user has shown.
         seen: Each user's whole row.
         power: b, in 0 (exclusive) to 1.
+        weight: What a query item's cost counts for, such as `inverse_propensity`; None for 1.
 
     Shapes:
         scores: float32, `[n_users, n_items]`.
         seen: float32, `[n_users, n_items]`; ones at support and query items.
+        weight: float32, `[n_items]`.
 
     Raises:
         ConfigError: `power` is out of its range.
@@ -54,7 +58,9 @@ def query_loss(
     n_candidates = (~shown).sum(1, keepdim=True)
     lifted = torch.exp(power * (log_p + n_candidates.log()))
     p = log_p.exp().masked_fill(shown, 0.0)
-    n_query = query.sum(1)
+    n_query = query.sum()
+    if weight is not None:
+        query = query * weight
     gain = (lifted * query).sum(1) / power
-    spread = n_query * (p * lifted).sum(1) / (1 + power)
-    return (spread - gain).sum() / n_query.sum()
+    spread = query.sum(1) * (p * lifted).sum(1) / (1 + power)
+    return (spread - gain).sum() / n_query

@@ -110,7 +110,8 @@ class Reptile(MAML):
             )
         adapted = self.adapt(episodes, head, generator=generator)
         fast = {name: weight.detach() for name, weight in adapted.items()}
-        loss = query_loss(self.score(episodes, fast, head), episodes.support, seen)
+        scores = self.score(episodes, fast, head)
+        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
         return loss + self._distance(fast, episodes.support.size >= self.min_support)
 
     def _distance(self, fast: FastWeights, adapts: Tensor) -> Tensor:

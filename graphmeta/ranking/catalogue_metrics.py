@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphmeta.ranking.long_tail import long_tail
+
 
 def catalogue_metrics(best: Tensor, item_count: Tensor, n_train_users: int) -> dict[str, float]:
-    """Return coverage@10, Gini@10, popularity@10 and novelty@10 of all users' top 10.
+    """Return coverage, Gini, popularity, novelty and long-tail share of all users' top 10.
 
     - coverage: share of the catalogue that is recommended to at least one user.
     - Gini: inequality of the recommendation counts `c` over the whole catalogue of n items,
@@ -16,6 +18,7 @@ def catalogue_metrics(best: Tensor, item_count: Tensor, n_train_users: int) -> d
     - popularity: mean share of the training users that have the recommended item.
     - novelty: mean `-log2((count + 1) / (n_train_users + 2))`, the share smoothed by one user
       with the item and one without, so that an item that nobody has is finite.
+    - tail share: share of the recommendations that are items of the `long_tail`.
 
     Args:
         best: Items of each user, best first.
@@ -38,4 +41,5 @@ def catalogue_metrics(best: Tensor, item_count: Tensor, n_train_users: int) -> d
         "gini@10": float(inequality / (n_items * count.sum())),
         "popularity@10": float(known[top].mean() / n_train_users),
         "novelty@10": float(novelty[top].mean()),
+        "tail_share@10": float(long_tail(item_count)[top].double().mean()),
     }

@@ -15,7 +15,11 @@ from graphmeta.ranking.catalogue_metrics import catalogue_metrics
 from graphmeta.ranking.evaluation import Evaluation
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.query_hits import query_hits
+from graphmeta.ranking.reranker import Reranker, reranked
 from graphmeta.ranking.scorer import Scorer
+from graphmeta.ranking.tail_metrics import tail_metrics
+
+N_BEST = 20
 
 
 def evaluate(
@@ -29,7 +33,8 @@ def evaluate(
     """Rank the catalogue for each user and support size, and measure the rankings.
 
     Each user shows the first `k` interactions; candidates are the whole catalogue less the
-    user's first `k_max`, whatever k, and the query is the same for every k.
+    user's first `k_max`, whatever k, and the query is the same for every k. Where the scorer has a
+    `reranker`, it orders the best of them anew.
 
     Args:
         scorer: A fitted method.
@@ -56,9 +61,8 @@ def evaluate(
         metrics = ranking_metrics(hits, n_query)
         per_user.append(pd.DataFrame({"user": users.user_ids.ids, "k": size, **metrics}))
         rankings.append(_ranking_table(users, size, best, score))
-        catalogue.append(
-            {"k": size, **catalogue_metrics(best, users.item_count, users.n_train_users)}
-        )
+        of_items = catalogue_metrics(best, users.item_count, users.n_train_users)
+        catalogue.append({"k": size, **of_items, **tail_metrics(best, hits, users)})
     return Evaluation(
         pd.concat(per_user, ignore_index=True),
         pd.concat(rankings, ignore_index=True),
@@ -84,6 +88,8 @@ def _rank(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each user's best items, their scores, and whether each is in the query."""
     generator = torch.Generator().manual_seed(seed)
+    reranker: Reranker | None = getattr(scorer, "reranker", None)
+    n_best = N_BEST if reranker is None else max(N_BEST, reranker.n_candidates)
     best, score, hits = [], [], []
     for _, block in users.batches(batch_size):
         scores = scorer.score(block.support(size)).detach().cpu()
@@ -92,9 +98,14 @@ def _rank(
                 f"{type(scorer).__name__} returned scores of shape {list(scores.shape)}; expected "
                 f"{[len(block), len(users.item_ids)]}, one for each user and catalogue item"
             )
-        items, found = query_hits(scores, block, n_best=20, generator=generator)
+        items, found = query_hits(scores, block, n_best=n_best, generator=generator)
+        shown = scores.gather(1, items)
+        if reranker is not None:
+            n_shown = min(N_BEST, items.size(1))
+            place = reranked(reranker, items, shown, block.support(size), k=n_shown)
+            items, shown, found = (part.gather(1, place) for part in (items, shown, found))
         best.append(items)
-        score.append(scores.gather(1, items))
+        score.append(shown)
         hits.append(found)
     return torch.cat(best), torch.cat(score), torch.cat(hits)
 

@@ -18,7 +18,8 @@ class Evaluation:
         rankings: The best 20 items of each user and support size: `user`, `k`, `rank` from 1,
             `item`, `score`; users and items by the caller's ids.
         catalogue: One row per support size: `k` and what the top 10 do to the catalogue, see
-            `catalogue_metrics`.
+            `catalogue_metrics`, and how it serves little known items and users who like them,
+            see `tail_metrics`.
     """
 
     per_user: pd.DataFrame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import torch
@@ -16,6 +16,9 @@ from graphmeta.errors import DataError
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.prior_blend import PriorBlend
+from graphmeta.ranking.recency import faded
+from graphmeta.ranking.reranker import Reranker, reranked
+from graphmeta.ranking.trimmed_support import trimmed
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -37,6 +40,8 @@ class FewShotScorer:
         prior: What is added to the scores.
         niche: How much of the logarithm of an item's popularity is taken from its score; below 0
             it is added.
+        half_life: Interactions after which one counts half (`faded`); None where all count alike.
+        reranker: Orders the best items anew; None for the order of the scores.
     """
 
     learner: Learner
@@ -47,6 +52,8 @@ class FewShotScorer:
     gate: dict[int, bool] = field(default_factory=dict)
     prior: PriorBlend | None = None
     niche: float = 0.0
+    half_life: float | None = None
+    reranker: Reranker | None = None
 
     def fit(self, train: HeteroData) -> Self:
         """Return self: the learner is trained already."""
@@ -133,6 +140,7 @@ class FewShotScorer:
         """Return the rows and scores of each user's best items, less the support.
 
         Where the head can (`CatalogueHead.prunes`), items that cannot come in are not scored.
+        A `reranker` settles which items are best, and their order; the scores stay what they were.
 
         Args:
             support: What the users have shown.
@@ -154,15 +162,21 @@ class FewShotScorer:
                 f"one for each of the {n_items} of the catalogue"
             )
         self._rest()
-        items = torch.empty(len(support), k, dtype=torch.long, device=self.device)
-        scores = torch.empty(len(support), k, device=self.device)
+        reranker = self.reranker
+        n_best = k if reranker is None else min(max(k, reranker.n_candidates), n_items)
+        items = torch.empty(len(support), n_best, dtype=torch.long, device=self.device)
+        scores = torch.empty(len(support), n_best, device=self.device)
         allowed = allowed.to(self.device)
         for rows, block in self._blocks(support):
             may = allowed if allowed.dim() == 1 else allowed[rows]
             episodes = self.episodes(block)
             own = self._own(episodes, rows, weights)
-            items[rows], scores[rows] = self._best(episodes, own, k, may)
-        return items.cpu(), scores.cpu()
+            items[rows], scores[rows] = self._best(episodes, own, n_best, may)
+        items, scores = items.cpu(), scores.cpu()
+        if reranker is None:
+            return items, scores
+        place = reranked(reranker, items, scores, support.to("cpu"), k=k)
+        return items.gather(1, place), scores.gather(1, place)
 
     def _best(
         self, episodes: EpisodeBatch, own: FastWeights, k: int, allowed: Tensor
@@ -248,7 +262,7 @@ class FewShotScorer:
             rows = rows[size.cpu()[rows].argsort(stable=True)]
             for some in rows.split(self.batch_size):
                 if len(some):
-                    yield some.to(self.device), _trimmed(support[some])
+                    yield some.to(self.device), trimmed(support[some])
 
     def episodes(self, support: Support) -> EpisodeBatch:
         """Return the subgraphs around the supports of a block of users, on `device`.
@@ -256,6 +270,8 @@ class FewShotScorer:
         Raises:
             DataError: A support item is unknown.
         """
+        if self.half_life is not None:
+            support = faded(support, self.half_life)
         return self.sampler.sample(support.to("cpu"), seed=self.seed).to(self.device)
 
     def fast_weights(self, episodes: EpisodeBatch) -> FastWeights:
@@ -281,16 +297,3 @@ class FewShotScorer:
 def _joined(weights: Sequence[FastWeights]) -> FastWeights:
     """Return the weights of several users who are all adapted or all not."""
     return {name: torch.cat([own[name] for own in weights]) for name in weights[0]}
-
-
-def _trimmed(support: Support) -> Support:
-    """Return the support without columns that are padding for all."""
-    shown = support.mask.any(0)
-    if bool(shown.all()):
-        return support
-    columns = {
-        field.name: value if value is None or field.name == "user_x" else value[:, shown]
-        for field in fields(support)
-        for value in [getattr(support, field.name)]
-    }
-    return Support(**columns)

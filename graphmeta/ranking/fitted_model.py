@@ -17,6 +17,8 @@ from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.item_filters import aligned_table
 from graphmeta.ranking.prior_blend import Blend
+from graphmeta.ranking.refreshed import refreshed_scorer
+from graphmeta.ranking.reranker import Reranker, refuse_unfit
 from graphmeta.ranking.user_state import fingerprint
 
 
@@ -69,7 +71,7 @@ class FittedModel:
             niche: How much of the logarithm of an item's popularity is taken from its score. 0 is
                 the ranking as trained; at 1 the popularity of an item no longer speaks for it
                 (its score is then near the pointwise mutual information with the history); below 0
-                it speaks more.
+                it speaks more. From -1, popular, to 2, niche, is what lists are sensible in.
 
         Raises:
             ConfigError: `niche` is no finite number.
@@ -77,6 +79,68 @@ class FittedModel:
         if not math.isfinite(niche):
             raise ConfigError(f"niche={niche} must be a finite number, such as 0.5")
         return self._with(replace(self.fitted, niche=float(niche)))
+
+    def with_half_life(self, half_life: float | None) -> Self:
+        """Return a recommender with the same weights to which older interactions count for less.
+
+        The latest item of a history has weight 1, and each that came so many items before it half
+        of that. It weighs the votes of the history's items and their part in MAML's inner loss;
+        what the encoder makes of their times is as it was learnt. `adapt` and `update` honour it.
+        `save` leaves it out, as it does the choice of `with_niche`.
+
+        Args:
+            half_life: Later interactions after which one counts half; None where all count alike.
+                From 2, where little but the latest counts, to 100.
+
+        Raises:
+            ConfigError: `half_life` is not above 0.
+        """
+        if half_life is not None and not half_life > 0:
+            raise ConfigError(f"half_life={half_life} must be above 0, such as 10, or None")
+        return self._with(replace(self.fitted, half_life=half_life))
+
+    def with_reranker(self, reranker: Reranker | None) -> Self:
+        """Return a recommender with the same weights whose best items are ordered anew.
+
+        `recommend`, `recommend_table` and `evaluate` honour it, for states too; `score` does not
+        change, and the scores of a ranking, which are the model's, no longer fall with the rank.
+        `save` leaves it out, as it does the choice of `with_niche`.
+
+        Args:
+            reranker: Such as those of `graphmeta.rerank`; None for the order of the scores.
+
+        Raises:
+            ConfigError: `reranker` is none, or made for another catalogue.
+        """
+        if reranker is not None:
+            refuse_unfit(reranker, len(self.item_ids))
+        return self._with(replace(self.fitted, reranker=reranker))
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """What orders the best items anew, see `with_reranker`."""
+        return None if self._fitted is None else self._fitted.reranker
+
+    def refreshed(self, newer: HeteroData) -> Self:
+        """Return a recommender with the same weights on a newer graph; nothing is trained.
+
+        Votes, popularity, item degrees and sampled neighbours are then read from the newer graph,
+        new items are ranked and those that are gone are not. Gate and blend stay. What
+        `describe_items` was given is forgotten, and so is the choice of `with_reranker`.
+
+        Args:
+            newer: All interactions that count now, built as the training graph was. Of its users
+                there is nothing to carry over; items are known by their ids.
+
+        Raises:
+            DataError: The recommender is not fitted; or the newer graph has other node or edge
+                types or features, lacks the times or ratings of the training graph, or has no
+                item in common with it.
+        """
+        scorer = replace(self.fitted, reranker=None)
+        other = self._with(refreshed_scorer(scorer, self.train_graph, newer))
+        other._train, other._item_table = newer, None
+        return other
 
     def _gated(self, is_adapted: bool) -> Self:
         return self._with(self.fitted.gated(is_adapted))
@@ -112,7 +176,7 @@ class FittedModel:
 
     @property
     def train_graph(self) -> HeteroData:
-        """The graph that the model was trained on; a loaded one has no ids of users.
+        """The graph that the model was trained or refreshed on; a loaded one has no ids of users.
 
         Raises:
             DataError: The recommender is not fitted.
@@ -145,6 +209,8 @@ class FittedModel:
                 "gate": sorted(scorer.gate.items()),
                 "seed": scorer.seed,
             }
+            if scorer.half_life is not None:  # Own weights are then others.
+                about["half_life"] = scorer.half_life
             weights = [dict(scorer.learner.state_dict()), dict(scorer.head.state_dict())]
             self._printed = scorer, fingerprint(weights, about)
         return self._printed[1]

@@ -111,7 +111,7 @@ class FittedRecommender(FittedModel):
             UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
             DataError: As `recommend` raises it.
         """
-        return self._state(self._support(history, ratings, times, user_x, on_unknown)[0])
+        return self.state_of(self._support(history, ratings, times, user_x, on_unknown)[0])
 
     def update(
         self,
@@ -141,7 +141,7 @@ class FittedRecommender(FittedModel):
         """
         self._refuse_foreign(state)
         new = self._support(history, ratings, times, None, on_unknown)[0]
-        return self._state(appended(state.support, new))
+        return self.state_of(appended(state.support, new))
 
     def _support(
         self,
@@ -160,7 +160,15 @@ class FittedRecommender(FittedModel):
             support = replace(support, user_x=self._checked(user_x).unsqueeze(0))
         return support, histories.unknown
 
-    def _state(self, support: Support) -> UserState:
+    def state_of(self, support: Support) -> UserState:
+        """Return the state of a user whose interactions are given as rows of the catalogue.
+
+        Args:
+            support: One user's, without padding.
+
+        Raises:
+            DataError: A support item is unknown.
+        """
         source = self.fitted.source(support.item_index.size(1))
         return UserState(support, self.fitted.adapt(support)[0], source, self.fingerprint)
 

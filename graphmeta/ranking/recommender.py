@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.data_parallel import refuse_wrapped
 from graphmeta.meta.estimate_memory import estimate_memory, refuse_out_of_memory
+from graphmeta.meta.inverse_propensity import inverse_propensity
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
 from graphmeta.meta.relation_learner import relation_learner
@@ -73,6 +74,17 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         random_share: Share of the training batches whose users show random items rather than
             their first in time. Raise it, to .5 say, where new users will answer questions
             instead (`graphmeta.ask`). Without effect where interactions have no times.
+        shilled_share: Share of the training batches, 0 to 1, in which each support holds a click
+            that its user never made (`EpisodeLoader`), against accidental and malicious clicks;
+            0 for none.
+        new_domain_share: Share of the training batches, 0 to 1, whose users are known in other
+            domains and new in one, where the training graph has domains (`data.with_domains`).
+        propensity_power: From 0 to 1. Training weighs a query item by its inverse propensity, the
+            item's popularity to this power (`inverse_propensity`), so that little known items
+            count for more, and adds no prior after training, which would make up for it; 0 for
+            all alike.
+        propensity_clip: The least propensity, above 0: no item counts for more than 1 / clip of
+            the best known one.
         without: Parts of the score to leave out (`CatalogueHead`); without "prior" none is added
             after training either.
         n_shards: Parts of a batch that training runs one by one or on as many processes; None
@@ -105,6 +117,10 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         adapted_share: float = 0.5,
         support_share: float | None = None,
         random_share: float = 0.0,
+        shilled_share: float = 0.0,
+        new_domain_share: float = 0.0,
+        propensity_power: float = 0.0,
+        propensity_clip: float = 0.1,
         without: Sequence[str] = (),
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
@@ -136,6 +152,10 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         self.adapted_share = adapted_share
         self.support_share = support_share
         self.random_share = random_share
+        self.shilled_share = shilled_share
+        self.new_domain_share = new_domain_share
+        self.propensity_power = propensity_power
+        self.propensity_clip = propensity_clip
         self.without = without
         self.n_shards = n_shards
         self.on_non_finite: OnNonFinite = on_non_finite
@@ -151,6 +171,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         validation: ColdUsers | None = None,
         *,
+        item_factors: tuple[Tensor, Tensor] | None = None,
         checkpoint: str | Path | None = None,
         on_epoch: Callable[[int, int, float], None] | None = None,
     ) -> Self:
@@ -159,6 +180,8 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         Args:
             train: The training graph.
             validation: Held-out users that choose the epoch and the gate.
+            item_factors: Where `ItemTable.embedding` and `output` start, in place of
+                `item_start`, as `graphmeta.privacy` releases them.
             checkpoint: File that holds the training state after every epoch. Where it exists,
                 training goes on from it, to the same result. Of several processes the first
                 reads and writes it.
@@ -175,6 +198,8 @@ class ColdStartRecommender(Parameters, FittedRecommender):
             OutputError: The checkpoint cannot be written.
         """
         scorer = self._untrained(train)
+        if item_factors is not None:
+            scorer.head.table.start_at(*item_factors)
         trainer = self._trainer(scorer, train)
         n_validation = None if validation is None else len(validation)
         trainer.group.refuse_other_settings(
@@ -211,6 +236,60 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         self._fitted, self._train, self._item_table = scorer, train, None
         return self
 
+    def fine_tuned(
+        self,
+        newer: HeteroData,
+        *,
+        n_steps: int = 20,
+        lr: float | None = None,
+        users: Iterable[Any] | None = None,
+    ) -> Self:
+        """Return a recommender on a newer graph after a few outer steps from these weights.
+
+        It is `refreshed` first; gate and blend stay as they are. This one is not changed.
+
+        Args:
+            newer: All interactions that count now, built as the training graph was.
+            n_steps: Outer steps, of `batch_size` users each; 0 is `refreshed`.
+            lr: Step size of the outer optimiser; None for that of `fit`.
+            users: Ids of the only users to learn from, such as those who came since; None for all.
+
+        Raises:
+            ConfigError: A number is out of its range.
+            DataError: As `refreshed` raises it, or none of the users has two items.
+            UnknownIdError: A user is not in the newer graph.
+            NonFiniteError: A loss or a gradient is NaN or infinite.
+        """
+        if n_steps < 0:
+            raise ConfigError(f"n_steps={n_steps} must be 0 or more")
+        other = self.refreshed(newer)
+        if n_steps:
+            trainer = other._trainer(
+                other.fitted,
+                newer,
+                lr=self.lr if lr is None else lr,
+                min_steps=n_steps,
+                max_steps=n_steps,
+                users=None if users is None else newer["user"].id_map.to_index(users),
+            )
+            trainer.run_epoch()
+        return other
+
+    def rechosen(self, validation: ColdUsers) -> Self:
+        """Return a recommender with the same weights whose prior and gate these users choose.
+
+        For weights that changed after `fit`.
+
+        Args:
+            validation: Held-out users.
+
+        Raises:
+            DataError: The recommender is not fitted.
+        """
+        users = ValidationUsers(validation, seed=self.seed)
+        bare = replace(self.fitted, prior=None, gate={})
+        return self._with(self._choose(bare, self.train_graph, users, lambda find: find()))
+
     def _choose(
         self,
         scorer: FewShotScorer,
@@ -219,7 +298,7 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         first: Callable[[Callable[[], Any]], Any],
     ) -> FewShotScorer:
         """Return the scorer with the prior and the gate that validation users ask for."""
-        if "prior" not in self.without:
+        if "prior" not in self.without and not self.propensity_power:
             prior = PriorBlend.of_graph(train, device=scorer.device)
             bare, sizes = scorer.gated(False), [0, *users.sizes]
             prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))
@@ -248,22 +327,30 @@ class ColdStartRecommender(Parameters, FittedRecommender):
         )
         return FewShotScorer(learner, head, sampler, batch_size=self.batch_size, seed=self.seed)
 
-    def _trainer(self, scorer: FewShotScorer, train: HeteroData) -> MetaTrainer:
+    def _trainer(self, scorer: FewShotScorer, train: HeteroData, **changed: Any) -> MetaTrainer:
+        """Return the training of the scorer; `changed` counts in place of the settings."""
+        if self.propensity_power:
+            scorer.head.query_weight = inverse_propensity(
+                scorer.head.vote.item_degree,
+                power=self.propensity_power,
+                clip=self.propensity_clip,
+            )
+        settings = {
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "k_max": self.k_max,
+            "adapted_share": self.adapted_share if scorer.learner.is_adaptive else 0.0,
+            "support_share": self.support_share,
+            "random_share": self.random_share,
+            "shilled_share": self.shilled_share,
+            "new_domain_share": self.new_domain_share,
+            "min_steps": self.min_steps,
+            "n_shards": self.n_shards,
+            "on_non_finite": self.on_non_finite,
+            "seed": self.seed,
+        }
         trainer = MetaTrainer(
-            scorer.learner,
-            scorer.head,
-            train,
-            sampler=scorer.sampler,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            k_max=self.k_max,
-            adapted_share=self.adapted_share if scorer.learner.is_adaptive else 0.0,
-            support_share=self.support_share,
-            random_share=self.random_share,
-            min_steps=self.min_steps,
-            n_shards=self.n_shards,
-            on_non_finite=self.on_non_finite,
-            seed=self.seed,
+            scorer.learner, scorer.head, train, sampler=scorer.sampler, **(settings | changed)
         )
         if self.epochs:
             self._refuse_out_of_memory(trainer, train)

@@ -20,20 +20,29 @@ class SupportDraws:
 
     Args:
         graph: The training graph.
+        counts: Which items are shown and predicted; by default those that two users have. Given
+            where a user's episodes must not depend on other users of the graph.
+
+    Shapes:
+        counts: bool, `[n_items]`.
 
     Raises:
         DataError: No user has two items that others have too.
     """
 
-    def __init__(self, graph: HeteroData) -> None:
+    def __init__(self, graph: HeteroData, *, counts: Tensor | None = None) -> None:
         store = graph[RATES]
         self.is_timed = "time" in store
         item = store.edge_index[1]
-        is_shared = (item.bincount() > 1)[item]
+        is_shared = (item.bincount() > 1 if counts is None else counts)[item]
         self._items = CSR.from_edge_index(
             store.edge_index[:, is_shared],
             num_rows=int(graph["user"].num_nodes),
             time=store.time[is_shared] if self.is_timed else None,
+        )
+        domain = graph["item"].get("domain")
+        self._domain = (
+            torch.zeros(int(graph["item"].num_nodes)).long() if domain is None else domain
         )
         self._rating: Tensor | None = store.rating[is_shared] if "rating" in store else None
         self._user_x: Tensor | None = graph["user"].x if "x" in graph["user"] else None
@@ -53,6 +62,7 @@ class SupportDraws:
         in_order: bool,
         generator: torch.Generator,
         share: float = 1.0,
+        arrives: bool = False,
     ) -> tuple[Support, Tensor]:
         """Return up to k items of each user, leaving at least one, and all of the user's.
 
@@ -62,6 +72,8 @@ class SupportDraws:
             in_order: Take the first items in time, not random ones.
             generator: Draws the items.
             share: No user shows more than this share of the own items, or one item.
+            arrives: Each user is known in all domains but one, a random one, whose items are
+                shown only where there are no others. Items without domains are in one.
 
         Shapes:
             output: a `Support` of shape `[n_users, k]`, and float32 `[n_users, n_items]`.
@@ -74,10 +86,14 @@ class SupportDraws:
         slot = position + items.indptr[users][row]
         seen = torch.zeros(len(users), self._num_items)
         seen[row, items.index[slot]] = 1.0
-        if not in_order:
+        if arrives or not in_order:
             # A random order within each user: sort by a random key, then by user, stably.
             order = torch.rand(len(row), generator=generator).argsort()
             slot = slot[order[row[order].argsort(stable=True)]]
+        if arrives:
+            domain = self._domain[items.index[slot]]
+            is_new = domain == domain[first[row]]
+            slot = slot[(2 * row + is_new).argsort(stable=True)]
         shown = position < shown_of(degree, k, share)[row]
         at, slot = (row[shown], position[shown]), slot[shown]
 

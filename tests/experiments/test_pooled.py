@@ -52,6 +52,15 @@ def test_catalogue_is_averaged_over_splits() -> None:
     assert table.to_dict(orient="records") == [{"method": "m", "k": 1, "coverage@10": 1.5}]
 
 
+def test_a_figure_that_a_split_lacks_is_averaged_over_the_others() -> None:
+    cells = [cell(s, "m", ["a"], [1.0]) for s in (1, 2)]
+    for one, tail in zip(cells, (None, 0.5), strict=True):
+        one.catalogue[0] |= {"tail_ndcg@10": tail, "other": None}
+    table = catalogue_table(cells)
+    assert table["tail_ndcg@10"].tolist() == [0.5]
+    assert table["other"].isna().all()
+
+
 def test_edges_are_told() -> None:
     tuning = tuning_table([cell(s, "m", ["a"], [1.0]) for s in (0, 1, 2)])
     assert tuning[0] == {"seed": 0, "method": "m", "k": 1, "power": 2.0, "at_edge": ""}

@@ -58,7 +58,9 @@ def metrics(**changed: Any) -> dict[str, Any]:
         for s, r in ((0, 10000.0), (1, 200000.0))
     ]
     gate = {"seed": 0, "method": "adapted", "k": 1, "is_worth_adapting": True}
-    catalogue = [{"method": "ease", "k": 0, "coverage@10": 0.5, "novelty@10": 3.25}]
+    catalogue = [
+        {"method": "ease", "k": 0, "coverage@10": 0.5, "novelty@10": 3.25, "tail_ndcg@10": None}
+    ]
     return {
         "data": "some-set",
         "quick": False,
@@ -99,7 +101,7 @@ def test_every_figure_is_there() -> None:
     # The other metrics, whose best is not marked.
     assert lines.count("| adapted | .2000 ± .020 | .5000 ± .020 |") == 3
     assert {"## Recall@20", "## HitRate@10", "## MRR@10", "- a note"} <= set(lines)
-    assert "| ease | 0 | .500 | 3.250 |" in lines
+    assert "| ease | 0 | .500 | 3.250 | - |" in lines
     assert "| ease | 1 | ridge 10000, 200000 |" in lines
     assert "| adapted | 1 | is_worth_adapting True |" in lines
 

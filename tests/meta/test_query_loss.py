@@ -53,6 +53,29 @@ def test_the_true_distribution_is_the_minimum() -> None:
     torch.testing.assert_close(gradient, torch.zeros(5), atol=1e-6, rtol=0)
 
 
+def test_with_weights_the_minimum_is_the_weighted_distribution() -> None:
+    truth, weight = torch.tensor([0.5, 0.3, 0.15, 0.05]), torch.tensor([9.0, 0.5, 1.0, 2.0, 3.0])
+    best = (truth * weight[1:]).log()  # Not in proportion to one: the softmax does that.
+    scores = torch.cat([torch.zeros(1), best]).expand(4, -1).clone().requires_grad_()
+    support = Support(torch.zeros(4, 1, dtype=torch.long))
+    seen = torch.cat([torch.ones(4, 1), torch.eye(4)], dim=1)
+    total = sum(
+        share
+        * query_loss(scores[i : i + 1], support[slice(i, i + 1)], seen[i : i + 1], weight=weight)
+        for i, share in enumerate(truth.tolist())
+    )
+    gradient = torch.autograd.grad(total, scores)[0].sum(0)
+    torch.testing.assert_close(gradient, torch.zeros(5), atol=1e-6, rtol=0)
+
+
+def test_weights_multiply_the_cost_of_their_item() -> None:
+    scores, seen = torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    weight = torch.tensor([5.0, 0.5, 3.0, 7.0])
+    found = query_loss(scores, SHOWN, seen, weight=weight)
+    each = [by_hand(scores, [y], 0.7) * weight[y] for y in (1, 2)]
+    torch.testing.assert_close(found, torch.stack(each).mean())
+
+
 def test_gradcheck() -> None:
     scores = torch.randn(2, 5, generator=torch.Generator().manual_seed(0)).double()
     support = Support(torch.tensor([[0, 1], [2, -1]]))

@@ -19,6 +19,8 @@ def test_by_hand() -> None:
     assert got["popularity@10"] == pytest.approx((6 + 2 + 6 + 0) / 4 / 8)
     smoothed = [7 / 10, 3 / 10, 7 / 10, 1 / 10]
     assert got["novelty@10"] == pytest.approx(-sum(map(math.log2, smoothed)) / 4)
+    # All but item 0 have fewer than a fifth of the 9 interactions below them.
+    assert got["tail_share@10"] == 2 / 4
 
 
 def test_extremes_of_inequality() -> None:

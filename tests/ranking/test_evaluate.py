@@ -98,6 +98,11 @@ def test_each_support_size_is_ranked_and_measured() -> None:
     row = report.catalogue.set_index("k").loc[1]
     assert row["coverage@10"] == top.nunique() / N_ITEMS
     assert row["popularity@10"] == pytest.approx(known.mean() / (2 * N_ITEMS))
+    # The 27 least known items, with 378 of all 1830 interactions, are the long tail.
+    assert row["tail_share@10"] == pytest.approx((known <= 27).mean())
+    assert 0 < row["tail_ndcg@10"] < 1
+    gap = row["mainstream_ndcg@10"] - row["niche_ndcg@10"]
+    assert row["taste_gap@10"] == pytest.approx(gap)
 
 
 def test_permuting_items_permutes_the_rankings() -> None:
