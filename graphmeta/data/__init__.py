@@ -5,8 +5,10 @@ from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_item_split import split_cold_items
 from graphmeta.data.cold_user_masks import ColdUserMasks
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
+from graphmeta.data.collusion import collusion
 from graphmeta.data.cross_domain_split import split_cross_domain, target_alone
 from graphmeta.data.domains import join_domains, split_domains, with_domains
+from graphmeta.data.fake_clicks import with_clicked_users, with_clicks
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
 from graphmeta.data.global_time_split import split_global_time
@@ -16,8 +18,10 @@ from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.power_law import write_power_law
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.scipy_matrix import from_scipy, to_scipy
+from graphmeta.data.shilling import inject_profiles, less_known_items
 from graphmeta.data.split import hold_out_validation, split_cold_users, split_hash
 from graphmeta.data.support_query_masks import SupportQueryMasks
+from graphmeta.data.suspects import suspicion, without_users
 from graphmeta.data.synthetic import planted_interactions
 from graphmeta.data.table import from_frame
 from graphmeta.data.visible_graph import VisibleGraph
@@ -36,6 +40,7 @@ __all__ = [
     "audit_leakage",
     "audit_split",
     "bipartite_graph",
+    "collusion",
     "feature_matrix",
     "from_file",
     "from_frame",
@@ -44,7 +49,9 @@ __all__ = [
     "from_scipy",
     "from_sql",
     "hold_out_validation",
+    "inject_profiles",
     "join_domains",
+    "less_known_items",
     "load_item_table",
     "load_named",
     "named_sets",
@@ -56,9 +63,13 @@ __all__ = [
     "split_domains",
     "split_global_time",
     "split_hash",
+    "suspicion",
     "target_alone",
     "to_networkx",
     "to_scipy",
+    "with_clicked_users",
+    "with_clicks",
     "with_domains",
+    "without_users",
     "write_power_law",
 ]

@@ -24,12 +24,15 @@ class Support:
         rating: float32, `[n_users, k]` or None.
         time: float64, `[n_users, k]` or None, in the unit of the graph's `time`.
         user_x: float32, `[n_users, n_features]` or None.
+        weight: float32, `[n_users, k]`, how much each interaction counts for, or None where all
+            count alike.
     """
 
     item_index: Tensor
     rating: Tensor | None = None
     time: Tensor | None = None
     user_x: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.item_index.size(0))
@@ -56,6 +59,19 @@ class Support:
         taken: dict[str, Any] = {
             f.name: v[rows] if isinstance(v := getattr(self, f.name), Tensor) else None
             for f in fields(self)
+        }
+        return replace(self, **taken)
+
+    def at(self, columns: Tensor | slice) -> Support:
+        """Return some of the interactions of every user, in that order.
+
+        Args:
+            columns: Their places, or a truth for each place, the same for all users.
+        """
+        taken = {
+            f.name: v[:, columns]
+            for f in fields(self)
+            if f.name != "user_x" and isinstance(v := getattr(self, f.name), Tensor)
         }
         return replace(self, **taken)
 

@@ -65,8 +65,6 @@ def split_cross_domain(
     in_target = (domain == code).numpy()[items]
     role = held_out_roles(graph, seed)
     train, item_row = training_graph(graph, np.flatnonzero(role[users] == 0))
-    kept = torch.from_numpy(item_row) >= 0
-    train["item"].domain, train["item"].domain_names = domain[kept], names
     k = history_size(graph, k_max, edges=in_target)
     order = history_order(
         graph, np.flatnonzero(role[users] > 0), seed, in_time="time" in graph[FORWARD]

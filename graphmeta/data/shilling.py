@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
+from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.same_catalogue import same_catalogue
 from graphmeta.data.weighted_draw import draw_distinct
 from graphmeta.errors import ConfigError
 
@@ -58,19 +59,13 @@ def inject_profiles(
         ConfigError: A number is out of its range, `fillers` is unknown, a target is named twice or
             is no item, or there are not as many items as a fake user needs.
     """
-    n_users, n_items = int(graph["user"].num_nodes), int(graph["item"].num_nodes)
-    _check(n_items, targets, fillers, share, profile_size)
-    n_fake = int(np.ceil(share * n_users))
+    n_users = int(graph["user"].num_nodes)
+    _check(int(graph["item"].num_nodes), targets, fillers, share, profile_size)
+    n_fake, n_each = int(np.ceil(share * n_users)), len(targets) + profile_size
     generator = torch.Generator().manual_seed(seed)
     weight = _filler_weight(graph, fillers, generator)
-    taken = torch.zeros(n_fake, n_items, dtype=torch.bool)
-    taken[:, targets] = True
-    drawn = draw_distinct(weight, taken, n=profile_size, generator=generator)
-    items = torch.cat([targets.expand(n_fake, -1), drawn], dim=1)
-    # Which edge is the target must not be told by the order.
-    order = torch.rand(items.shape, generator=generator).argsort(1)
-    items = items.gather(1, order)
-    real, n_each = graph[FORWARD], items.size(1)
+    items = _profiles(targets, weight, n_fake, profile_size, generator)
+    real = graph[FORWARD]
     users = torch.arange(n_users, n_users + n_fake).repeat_interleave(n_each)
     rating = time = x = None
     if "rating" in real:
@@ -81,15 +76,13 @@ def inject_profiles(
     if "x" in graph["user"]:
         copied = torch.randint(n_users, (n_fake,), generator=generator)
         x = torch.cat([graph["user"].x, graph["user"].x[copied]])
-    return bipartite_graph(
+    return same_catalogue(
+        graph,
         torch.cat([real.edge_index, torch.stack([users, items.flatten()])], dim=1),
         user_ids=_with_new_ids(graph["user"].id_map, n_fake),
-        item_ids=graph["item"].id_map,
         rating=rating,
         time=time,
         user_x=x,
-        item_x=graph["item"].x if "x" in graph["item"] else None,
-        item_x_names=graph["item"].get("x_names"),
     )
 
 
@@ -152,6 +145,19 @@ def _filler_weight(graph: HeteroData, fillers: Fillers, generator: torch.Generat
     in_audience[audience] = True
     shared = item[in_audience[user]].bincount(minlength=len(count)).float() + 1e-6
     return shared * shared / count
+
+
+def _profiles(
+    targets: Tensor, weight: Tensor, n_fake: int, profile_size: int, generator: torch.Generator
+) -> Tensor:
+    """Return the items of each fake user; int64, `[n_fake, n_targets + profile_size]`."""
+    taken = torch.zeros(n_fake, len(weight), dtype=torch.bool)
+    taken[:, targets] = True
+    drawn = draw_distinct(weight, taken, n=profile_size, generator=generator)
+    items = torch.cat([targets.expand(n_fake, -1), drawn], dim=1)
+    # Which edge is the target must not be told by the order.
+    order = torch.rand(items.shape, generator=generator).argsort(1)
+    return items.gather(1, order)
 
 
 def _with_new_ids(known: IdMap, n: int) -> IdMap:

@@ -153,6 +153,9 @@ def training_graph(graph: HeteroData, edges: Array) -> tuple[HeteroData, Array]:
         item_x=x["item"],
         item_x_names=graph["item"].get("x_names"),
     )
+    if "domain" in graph["item"]:
+        train["item"].domain = graph["item"].domain[torch.from_numpy(rows["item"]) >= 0]
+        train["item"].domain_names = graph["item"].domain_names
     return train, rows["item"]
 
 

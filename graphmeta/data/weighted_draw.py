@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def draw_distinct(
-    weight: Tensor, taken: Tensor, *, n: int, generator: torch.Generator
-) -> Tensor:
+def draw_distinct(weight: Tensor, taken: Tensor, *, n: int, generator: torch.Generator) -> Tensor:
     """Return n distinct items for each row, drawn in proportion to their weights.
 
     The n largest of `log weight + Gumbel noise` are a draw without replacement (Efraimidis and

@@ -140,6 +140,7 @@ METHODS: Mapping[str, Rank] = {
     "all-domains-user-knn": _together(baselines.UserKNN),
     "all-domains-ease": _together(baselines.EASE),
     "all-domains-graphmeta": _recommender_together(0.0),
+    "arriving-graphmeta": _recommender_together(0.5),
 }
 
 
@@ -173,7 +174,9 @@ def run(
         def model(share: float, seed: int = seed, models: dict[Any, Any] = models) -> Any:
             if share not in models:
                 split = split_cold_users(graph, seed=seed)
-                fresh = ColdStartRecommender(epochs=settings.epochs, seed=seed)
+                fresh = ColdStartRecommender(
+                    epochs=settings.epochs, new_domain_share=share, seed=seed
+                )
                 models[share] = fresh.fit(split.train, split.validation)
             return models[share]
 

@@ -56,8 +56,12 @@ class MetaTrainer:
         adapted_share: Share of the batches that train through adaptation.
         support_share: None for few shots; a share of users' items as in `EpisodeLoader`.
         random_share: Share of the batches whose supports are random items where edges have times.
+        shilled_share: Share of the batches whose supports hold a fake click, as in `EpisodeLoader`.
+        new_domain_share: Share of the batches whose users arrive in a domain (`EpisodeLoader`).
         min_steps: Least outer steps of an epoch. An epoch of a small set is a few steps, after
             which there is little to see and little to choose the best epoch by.
+        max_steps: Most outer steps of an epoch; None for as many as its users make.
+        users: Rows of the only users to visit, of whom some must have two items; None for all.
         n_shards: Parts of a batch; None for one per process.
         on_non_finite: Whether an outer step whose loss or gradient is NaN or infinite ends the
             training, or is left out on all processes with one warning per epoch.
@@ -83,7 +87,11 @@ class MetaTrainer:
         adapted_share: float = 0.5,
         support_share: float | None = None,
         random_share: float = 0.0,
+        shilled_share: float = 0.0,
+        new_domain_share: float = 0.0,
         min_steps: int = 1,
+        max_steps: int | None = None,
+        users: Tensor | None = None,
         n_shards: int | None = None,
         on_non_finite: OnNonFinite = "raise",
         seed: int = 0,
@@ -94,6 +102,8 @@ class MetaTrainer:
                 f"batch_size={batch_size}, k_max={k_max} and min_steps={min_steps} must be at "
                 f"least 1, lr={lr} above 0 and adapted_share={adapted_share} in 0..1"
             )
+        if max_steps is not None and max_steps < min_steps:
+            raise ConfigError(f"max_steps={max_steps} must be at least min_steps={min_steps}")
         if on_non_finite not in get_args(OnNonFinite):
             raise ConfigError(
                 f"on_non_finite={on_non_finite!r} must be one of {get_args(OnNonFinite)}"
@@ -101,7 +111,8 @@ class MetaTrainer:
         self.learner, self.head, self.sampler = learner, head, sampler
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
         self.support_share, self.random_share = support_share, random_share
-        self.min_steps = min_steps
+        self.shilled_share, self.new_domain_share = shilled_share, new_domain_share
+        self.min_steps, self.max_steps = min_steps, max_steps
         self.on_non_finite = on_non_finite
         self.losses: list[float] = []
         self.group = DataParallelGroup(head.bias.device)
@@ -116,7 +127,10 @@ class MetaTrainer:
             adapted_share=adapted_share,
             support_share=support_share,
             random_share=random_share,
+            shilled_share=shilled_share,
+            new_domain_share=new_domain_share,
         )
+        self._users = _visited(self._outer_loss.loader.users, users)
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
         if self.group.size > 1:
@@ -138,7 +152,10 @@ class MetaTrainer:
             "adapted_share",
             "support_share",
             "random_share",
+            "shilled_share",
+            "new_domain_share",
             "min_steps",
+            "max_steps",
             "n_shards",
             "on_non_finite",
         )
@@ -190,8 +207,9 @@ class MetaTrainer:
         """Return the users of each outer step of an epoch."""
         batches: list[Tensor] = []
         while len(batches) < self.min_steps:
-            batches += self._outer_loss.loader.user_batches(self._generator)
-        return batches
+            order = self._users[torch.randperm(len(self._users), generator=self._generator)]
+            batches += order.split(self.batch_size)
+        return batches[: self.max_steps]
 
     def _descend(self, users: Tensor) -> float:
         """Take one outer step; return its loss."""
@@ -300,6 +318,18 @@ class MetaTrainer:
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names begin with a prefix, without it."""
     return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+
+
+def _visited(users: Tensor, only: Tensor | None) -> Tensor:
+    """Return the users that training visits."""
+    if only is None:
+        return users
+    found = users[torch.isin(users, only)]
+    if not len(found):
+        raise DataError(
+            f"none of the {len(only)} users to visit has two items that others have too; name more"
+        )
+    return found
 
 
 def _checked_shards(n_shards: int | None, group: DataParallelGroup) -> int:

@@ -46,6 +46,8 @@ class OuterLoss:
         adapted_share: How often a draw asks for adapted users.
         support_share: As in `EpisodeLoader`.
         random_share: How often a draw asks for random items where there are times.
+        shilled_share: As in `EpisodeLoader`.
+        new_domain_share: As in `EpisodeLoader`.
 
     Raises:
         ConfigError: `k_max` is below 1, or a share out of its range.
@@ -64,6 +66,8 @@ class OuterLoss:
         adapted_share: float,
         support_share: float | None = None,
         random_share: float = 0.0,
+        shilled_share: float = 0.0,
+        new_domain_share: float = 0.0,
     ) -> None:
         if not 0 <= random_share <= 1:
             raise ConfigError(f"random_share={random_share} must be in 0..1")
@@ -75,6 +79,8 @@ class OuterLoss:
             batch_size=batch_size,
             k_max=k_max,
             support_share=support_share,
+            shilled_share=shilled_share,
+            new_domain_share=new_domain_share,
         )
         self._n_items = graph[RATES].edge_index[0].bincount(minlength=graph["user"].num_nodes)
 

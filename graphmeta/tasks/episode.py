@@ -95,7 +95,11 @@ class EpisodeBatch:
         shown = self.support.item_index[episode]
         shown[rows, hidden] = -1
         used = (target >= 0) & (self.support.size >= 2)[episode]
-        used_views = used.view(n, v).sum(1).clamp(min=1)[episode]
+        part: Tensor = used
+        if self.support.weight is not None:
+            part = used * self.support.weight[episode, hidden]
+        whole = part.view(n, v).sum(1)
+        whole = torch.where(whole > 0, whole, 1.0)[episode]
         views = EpisodeBatch(
             replace(self.support[episode], item_index=shown),
             repeated,
@@ -104,7 +108,7 @@ class EpisodeBatch:
             self.own_user[episode],
             None if self.voters is None else self.voters[episode],
         )
-        return LeaveOneOut(views, target.clamp(min=0), used / used_views)
+        return LeaveOneOut(views, target.clamp(min=0), part / whole)
 
     def _hidden_slots(self, v: int, generator: torch.Generator | None) -> Tensor:
         """Return v slots of each support to hide, filled slots first; `[n_episodes, v]`."""

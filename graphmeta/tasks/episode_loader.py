@@ -11,8 +11,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.cold_users import Support
+from graphmeta.data.domains import domain_of
+from graphmeta.data.fake_clicks import with_clicks
+from graphmeta.data.weighted_draw import draw_distinct
 from graphmeta.errors import ConfigError, DataError
-from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 from graphmeta.tasks.support_draws import SupportDraws
 
@@ -37,6 +41,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         k_max: Largest support.
         support_share: None for few shots, as above. A number trains as an auto-encoder is
             trained: users show this share of their items, at random, up to `k_max`.
+        shilled_share: In this share of the batches, 0 to 1, every support is followed by a click
+            that its user never made, so that training learns what little a single edge may be
+            worth. Its item is drawn from those the user has not, by popularity to a power that is
+            uniform in 0 to 1; the query stays true.
+        new_domain_share: In this share of the batches, 0 to 1, every user is known in other domains
+            and new in one, a random one of the user's: the support is of the others' items as far
+            as they go. Items need domains (`data.with_domains`).
         seed: Draws the order of the users, supports and neighbours.
 
     Shapes:
@@ -56,6 +67,8 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         batch_size: int = 128,
         k_max: int = 10,
         support_share: float | None = None,
+        shilled_share: float = 0.0,
+        new_domain_share: float = 0.0,
         seed: int = 0,
     ) -> None:
         if min(batch_size, k_max) < 1:
@@ -64,6 +77,12 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
             raise ConfigError(
                 f"support_share={support_share} must be above 0 and below 1, or None for few shots"
             )
+        if not 0 <= shilled_share <= 1:
+            raise ConfigError(f"shilled_share={shilled_share} must be in 0..1")
+        if not 0 <= new_domain_share <= 1:
+            raise ConfigError(f"new_domain_share={new_domain_share} must be in 0..1")
+        if new_domain_share:
+            domain_of(graph)
         size = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
         if size != (sampler.num_users, sampler.num_items):
             raise DataError(
@@ -74,10 +93,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         self.batch_size = batch_size
         self.k_max = k_max
         self.support_share = support_share
+        self.shilled_share = shilled_share
+        self.new_domain_share = new_domain_share
         self.seed = seed
         self.epoch = 0
         self._k_min = 0 if "x" in graph["user"] else 1
         self._draws = SupportDraws(graph)
+        self._popularity = graph[RATES].edge_index[1].bincount(minlength=size[1]).clamp(min=1)
 
     def __len__(self) -> int:
         return math.ceil(len(self.users) / self.batch_size)
@@ -131,16 +153,32 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
             users: Rows of the training graph.
             k: Support size; users with k items or fewer show all but one.
             in_order: Take the first items in time, not random ones.
-            generator: Draws supports, then neighbours.
+            generator: Draws who arrives in a domain, supports, clicks, then neighbours.
 
         Shapes:
             users: int64, `[n_episodes]`.
             output: an `EpisodeBatch`, and float32, `[n_episodes, n_items]`.
         """
+        arrives = False
+        if self.new_domain_share:
+            arrives = float(torch.rand((), generator=generator)) < self.new_domain_share
         support, seen = self._draws.draw(
-            users, k, in_order=in_order, generator=generator, share=self.share
+            users, k, in_order=in_order, generator=generator, share=self.share, arrives=arrives
         )
+        if self.shilled_share and k:
+            support = self._perhaps_shilled(support, seen, generator)
         return self.sampler.sample(support, generator=generator, own_user=users), seen
+
+    def _perhaps_shilled(
+        self, support: Support, seen: Tensor, generator: torch.Generator
+    ) -> Support:
+        """Return the support, in a share of the batches with a click that was not the user's."""
+        draw, power = torch.rand(2, generator=generator).tolist()
+        if draw >= self.shilled_share:
+            return support
+        weight = self._popularity.float().pow(power)
+        clicked = draw_distinct(weight, seen > 0, n=1, generator=generator)
+        return with_clicks(support, clicked)
 
     def _batches(self, epoch: int) -> Iterator[tuple[EpisodeBatch, Tensor]]:
         batches = self.user_batches(self._generator(f"{epoch}"))

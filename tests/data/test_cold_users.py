@@ -40,3 +40,13 @@ def test_padding_is_no_interaction():
     support = Support(torch.tensor([[1, -1], [0, 2]]))
     assert support.size.tolist() == [1, 2]
     assert support.to_dense(3).tolist() == [[0, 1, 0], [1, 0, 1]]
+
+
+def test_columns_of_a_support(users):
+    last = users.first.at(slice(1, None))
+    assert last.item_index.tolist() == [[1], [3]]
+    assert last.rating.tolist() == [[4], [2]]
+    assert last.time is None
+    assert last.user_x.equal(torch.eye(2))
+    turned = users.first.at(torch.tensor([1, 0]))
+    assert turned.item_index.tolist() == [[1, 0], [3, 2]]

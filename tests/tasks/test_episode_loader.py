@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import from_frame, planted_interactions
+from graphmeta.data import IdMap, from_frame, planted_interactions
 from graphmeta.encoders import CatalogueHead, RelationEncoder
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.meta import MAML, MetaTrainer
@@ -186,3 +186,60 @@ def test_an_auto_encoder_is_shown_a_share_of_every_history(graph: HeteroData) ->
 def test_a_share_outside_its_range_is_refused(graph: HeteroData, share: float) -> None:
     with pytest.raises(ConfigError, match=f"support_share={share} must be above 0 and below 1"):
         loader_of(graph, support_share=share)
+
+
+def test_shilled_supports_hold_one_click_that_is_not_the_users(graph: HeteroData) -> None:
+    options = {"in_order": True}
+    users = loader_of(graph).users
+    plain, seen = loader_of(graph).load(
+        users, 2, **options, generator=torch.Generator().manual_seed(0)
+    )
+    shilled, also_seen = loader_of(graph, shilled_share=1.0).load(
+        users, 2, **options, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(seen, also_seen)
+    assert torch.equal(shilled.support.item_index[:, :2], plain.support.item_index)
+    click = shilled.support.item_index[:, 2:]
+    assert click.shape == (len(users), 1)
+    assert not seen.gather(1, click).any()
+    assert len(click.unique()) > 5
+    assert torch.equal(shilled.support.size, plain.support.size + 1)
+
+
+def test_a_share_of_the_batches_is_shilled(graph: HeteroData) -> None:
+    loader, generator = loader_of(graph, shilled_share=0.3), torch.Generator().manual_seed(0)
+    users = loader.users[:2]
+    widths = [
+        loader.load(users, 1, in_order=False, generator=generator)[0].support.item_index.size(1)
+        for _ in range(200)
+    ]
+    assert sum(width == 2 for width in widths) / 200 == pytest.approx(0.3, abs=0.08)
+    assert set(widths) == {1, 2}
+    nothing = loader_of(graph, shilled_share=1.0).load(
+        users, 0, in_order=False, generator=generator
+    )
+    assert nothing[0].support.item_index.size(1) == 0
+
+
+def test_without_a_share_nothing_more_is_drawn(graph: HeteroData) -> None:
+    assert all_same(loader_of(graph), loader_of(graph, shilled_share=0.0))
+    for share in (-0.1, 1.1):
+        with pytest.raises(ConfigError, match=f"shilled_share={share} must be in 0"):
+            loader_of(graph, shilled_share=share)
+
+
+def test_users_arrive_in_a_share_of_the_batches() -> None:
+    graph = from_frame(planted_interactions(), time="time")
+    sampler = EpisodeSampler(graph)
+    with pytest.raises(DataError, match=r"no domains; give them with data\.with_domains"):
+        EpisodeLoader(graph, sampler=sampler, new_domain_share=0.5)
+    graph["item"].domain = torch.arange(int(graph["item"].num_nodes)) % 2
+    graph["item"].domain_names = IdMap(["a", "b"])
+    with pytest.raises(ConfigError, match=r"new_domain_share=1\.5"):
+        EpisodeLoader(graph, sampler=sampler, new_domain_share=1.5)
+    loader = EpisodeLoader(graph, sampler=sampler, k_max=4, new_domain_share=1.0)
+    generator = torch.Generator().manual_seed(0)
+    episodes, _ = loader.load(loader.users, 4, in_order=True, generator=generator)
+    domain = graph["item"].domain[episodes.support.item_index]
+    # Users have some ten items of each domain, so that four are of the known one alone.
+    assert bool((domain == domain[:, :1]).all(1).float().mean() > 0.9)

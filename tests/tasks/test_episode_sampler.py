@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch_geometric.data import HeteroData
@@ -84,6 +86,20 @@ def test_leave_one_out_hides_one_edge_in_both_directions(graph: HeteroData) -> N
         edges = held_out.views.edge_index_dict[edge_type][view]
         reached = edges[1 - own][edges[own] == 0].tolist()
         assert reached == [0, 2]
+
+
+def test_leave_one_out_counts_edges_by_their_weight(graph: HeteroData) -> None:
+    episodes = sample(graph)
+    n, k = episodes.support.item_index.shape
+    equal = episodes.leave_one_out().weight.view(n, k)
+    weight = torch.tensor([2.0**-age for age in reversed(range(k))]).repeat(n, 1)
+    weight = weight * episodes.support.mask
+    weighed = replace(episodes, support=replace(episodes.support, weight=weight))
+    found = weighed.leave_one_out().weight.view(n, k)
+    used = equal > 0
+    expected = weight * used
+    assert torch.allclose(found, expected / expected.sum(1, keepdim=True).clamp(min=1e-9))
+    assert torch.allclose(found.sum(1), used.any(1).float())
 
 
 def test_leave_one_out_leaves_the_episodes_alone(graph: HeteroData) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphmeta.data import from_frame, planted_interactions
 from graphmeta.errors import DataError
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.support_draws import SupportDraws
@@ -65,3 +66,50 @@ def test_items_that_nobody_else_has_are_neither_shown_nor_asked_for() -> None:
 def test_nobody_with_two_items_is_refused() -> None:
     with pytest.raises(DataError, match="no training user has two items"):
         SupportDraws(graph_of(torch.tensor([[0, 1], [0, 1]])))
+
+
+def test_users_arrive_in_a_domain() -> None:
+    graph = from_frame(planted_interactions(), time="time")
+    graph["item"].domain = torch.arange(int(graph["item"].num_nodes)) % 2
+    draws = SupportDraws(graph)
+    users = draws.users[:64]
+    for k in (1, 4, 19):
+        support, seen = draws.draw(
+            users, k, in_order=True, generator=torch.Generator().manual_seed(k), arrives=True
+        )
+        held = set()
+        for row in range(len(users)):
+            shown = support.item_index[row][support.mask[row]]
+            own = seen[row].nonzero().flatten()
+            counts = graph["item"].domain[own].bincount(minlength=2)
+            of_shown = graph["item"].domain[shown].bincount(minlength=2)
+            # All but one of the others' domain come before any of the new one's.
+            new = [d for d in (0, 1) if of_shown[1 - d] == min(k, int(counts[1 - d]))]
+            assert new, (k, counts, of_shown)
+            held |= set(new)
+        assert held == {0, 1}  # Neither domain is always the new one.
+
+
+def test_items_without_domains_are_in_one() -> None:
+    draws = SupportDraws(from_frame(planted_interactions(), time="time"))
+    users = draws.users[:8]
+    random, arriving = (
+        draws.draw(
+            users,
+            3,
+            in_order=False,
+            generator=torch.Generator().manual_seed(0),
+            arrives=arrives,
+        )[0]
+        for arrives in (False, True)
+    )
+    assert torch.equal(random.item_index, arriving.item_index)
+
+
+def test_the_items_that_count_may_be_given_so_that_other_users_decide_nothing() -> None:
+    counts = torch.tensor([True, True, False, True, True, True, True])
+    draws = SupportDraws(graph_of(EDGES), counts=counts)
+    _, seen = draws.draw(
+        torch.tensor([0]), 1, in_order=False, generator=torch.Generator().manual_seed(0)
+    )
+    assert seen[0].nonzero().flatten().tolist() == [0, 1, 6]  # Nobody else has 6; 2 is left out.
