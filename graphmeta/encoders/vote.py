@@ -116,7 +116,8 @@ class Vote(nn.Module):
         degree = (self.item_degree[item] - (own >= 0).unsqueeze(1).float()).clamp(min=0)
         log_rarity = self.mean_log_degree - degree.log1p()
         rarity = self.curve(episodes.support.size)["rarity"]
-        return torch.exp(rarity * log_rarity) * episodes.support.mask
+        counts = torch.exp(rarity * log_rarity) * episodes.support.mask
+        return counts if episodes.support.weight is None else counts * episodes.support.weight
 
     def votes(
         self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch

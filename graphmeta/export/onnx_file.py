@@ -54,6 +54,8 @@ def export_onnx(model: ColdStartRecommender, path: str | Path) -> None:
         raise ConfigError(
             f"the model is on {scorer.device}; save it and load it with device='cpu' to export it"
         )
+    if scorer.half_life is not None:
+        raise ConfigError("an exported model knows no half-life; call with_half_life(None) first")
     item_ids = _as_json(model.item_ids)
     file = scoring_model(scorer)
     inputs = json.dumps([value.name for value in file.graph.input])

@@ -179,8 +179,10 @@ class MAML(Learner):
         """Return each user's loss on the items that the encoder sees; `[n_episodes]`."""
         z = self.encode(episodes, fast, head.x_dict(episodes))
         support = episodes.support
-        each = head.inner_log_share(z, episodes, support.item_index.clamp(min=0)) * support.mask
-        return -each.sum(1) / support.size.clamp(min=1)
+        each = head.inner_log_share(z, episodes, support.item_index.clamp(min=0))
+        if support.weight is not None:
+            return -(each * support.weight).sum(1) / support.weight.sum(1).clamp(min=1e-9)
+        return -(each * support.mask).sum(1) / support.size.clamp(min=1)
 
     def _leave_one_out_loss(
         self, held_out: LeaveOneOut, fast: FastWeights, head: CatalogueHead
