@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.spectrum import right_singular
-from graphmeta.errors import ConfigError
+from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 
 ItemStart = Literal["spectral", "random"]
@@ -76,6 +76,25 @@ class ItemTable(nn.Module):
     def channels(self) -> int:
         """Width of the embeddings."""
         return int(self.embedding.size(1))
+
+    @torch.no_grad()
+    def start_at(self, embedding: Tensor, output: Tensor) -> None:
+        """Let training begin from these embeddings.
+
+        Shapes:
+            embedding, output: float32, `[n_items, channels]`.
+
+        Raises:
+            DataError: They have another shape.
+        """
+        for name, value in (("embedding", embedding), ("output", output)):
+            own = getattr(self, name)
+            if value.shape != own.shape:
+                raise DataError(
+                    f"the items' {name} has shape {list(value.shape)}; expected "
+                    f"{list(own.shape)}, items by channels"
+                )
+            own.copy_(value)
 
     def forward(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
         """Return the encoder's `x_dict` for every episode.

@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import ItemTable
 from graphmeta.encoders.item_table import USERS_PER_CHANNEL, start_for
-from graphmeta.errors import ConfigError
+from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -77,3 +77,14 @@ def test_same_seed_same_table() -> None:
 def test_bad_input() -> None:
     with pytest.raises(ConfigError, match="channels=0"):
         ItemTable(make_graph(), channels=0)
+
+
+def test_embeddings_may_be_given_to_start_from() -> None:
+    table = ItemTable(make_graph(), channels=2)
+    embedding, output = torch.rand(3, 2), torch.rand(3, 2)
+    table.start_at(embedding, output)
+    assert torch.equal(table.embedding, embedding)
+    torch.testing.assert_close(table.score(torch.eye(2)), output.T * 2**-0.5)
+    assert table.embedding.requires_grad
+    with pytest.raises(DataError, match=r"output has shape \[3, 5\]; expected \[3, 2\]"):
+        table.start_at(embedding, torch.rand(3, 5))

@@ -260,3 +260,27 @@ def test_bad_input() -> None:
     graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
     with pytest.raises(DataError, match="no training user has two items"):
         trainer_of(graph)
+
+
+def test_an_epoch_of_few_steps_visits_the_users_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Tensor] = []
+    call = OuterLoss.__call__
+
+    def noted(self: OuterLoss, users: Tensor, *rest: Any, **options: Any) -> Tensor:
+        seen.append(users)
+        return call(self, users, *rest, **options)
+
+    monkeypatch.setattr(OuterLoss, "__call__", noted)
+    some = torch.tensor([3, 5, 8, 13, 21])
+    trainer_of(two_groups(), batch_size=2, min_steps=4, max_steps=4, users=some).run_epoch()
+    assert [len(users) for users in seen] == [2, 2, 1, 2]
+    assert set(torch.cat(seen).tolist()) == {3, 5, 8, 13, 21}
+    seen.clear()
+    trainer_of(two_groups(), batch_size=8, max_steps=2).run_epoch()
+    assert len(seen) == 2
+    with pytest.raises(ConfigError, match="max_steps=1 must be at least min_steps=2"):
+        trainer_of(two_groups(), min_steps=2, max_steps=1)
+    with pytest.raises(DataError, match="none of the 1 users to visit has two items"):
+        trainer_of(two_groups(), users=torch.tensor([99]))

@@ -298,3 +298,21 @@ def test_a_share_of_the_history_trains_another_model(split: ColdSplit) -> None:
         for share in (None, 0.5)
     ]
     assert losses[0] != losses[1]
+
+
+def test_item_embeddings_may_be_given_to_start_from(split: ColdSplit) -> None:
+    n_items = int(split.train["item"].num_nodes)
+    factors = torch.rand(n_items, 8), torch.rand(n_items, 8)
+    model = small(epochs=0).fit(split.train, item_factors=factors)
+    assert torch.equal(model.fitted.head.table.output, factors[1])
+
+
+def test_validation_users_may_choose_anew(split: ColdSplit) -> None:
+    model = small().fit(split.train, split.validation)
+    again = model.rechosen(split.validation)
+    assert (again.gate, again.blend) == (model.gate, model.blend)
+    bare = small().fit(split.train)
+    assert not bare.gate
+    assert bare.rechosen(split.validation).gate.keys() == model.gate.keys()
+    support = split.test.support(3)
+    torch.testing.assert_close(again.score(support), model.score(support))
