@@ -43,7 +43,7 @@ def domains_report(per_user: pd.DataFrame, sessions: str) -> str:
 
 
 def _means(per_user: pd.DataFrame) -> str:
-    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack()
+    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack().sort_index(axis=1)
     is_best = mean == mean.max()
     rows = []
     for method in mean.index:

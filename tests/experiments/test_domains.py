@@ -39,7 +39,8 @@ def test_the_command_goes_on_where_it_stopped(
 
 def test_the_report_pairs_an_arrival_with_itself() -> None:
     rows = [
-        (target, method, 0, user, 1, base + (0.1 if method.endswith("graphmeta") else 0.0))
+        (target, method, 0, user, k, base + (0.1 if method.endswith("graphmeta") else 0.0))
+        for k in (1, 0)
         for target in ("a", "b")
         for method in ("all-domains-ease", "all-domains-graphmeta")
         for user, base in (("ann", 0.2), ("bob", 0.6))
@@ -48,7 +49,8 @@ def test_the_report_pairs_an_arrival_with_itself() -> None:
     text = domains_report(table, "by hand")
     assert "4 arrivals of 2 users in 2 domains" in text
     assert "| all-domains-ease | 1 | +0.1000 | +0.1000 to +0.1000 |" in text
-    assert "| all-domains-graphmeta | **.5000** |" in text
+    assert "| method | k = 0 | k = 1 |" in text
+    assert "| all-domains-graphmeta | **.5000** | **.5000** |" in text
 
 
 def test_what_cannot_be_run(capsys: pytest.CaptureFixture[str]) -> None:
