@@ -22,9 +22,8 @@ from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.encoders.vote import Vote
 from graphmeta.errors import ConfigError
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import sampler_for
 
-# A catalogue above this size is sampled in the inner loop, by as many items.
-SAMPLED_ABOVE, N_DRAWN = 50_000, 4096
 # A catalogue above this size is ranked without scoring all of it; below, the product is faster.
 PRUNED_ABOVE = 2**18
 PARTS = ("vote", "content", "product", "prior")
@@ -78,9 +77,13 @@ class CatalogueHead(nn.Module):
             if name in self.curve.values:
                 self.curve.hold(name, 0.0)
         self.bias.requires_grad_("prior" not in without)
-        drawn = _drawn_by_popularity(self.vote.item_degree, seed)
-        self.register_buffer("drawn", None if drawn is None else drawn[0], persistent=False)
-        self.register_buffer("log_expected", None if drawn is None else drawn[1], persistent=False)
+        sampler = sampler_for(self.vote.item_degree, None)
+        drawn = None if sampler is None else sampler.draw(torch.Generator().manual_seed(seed))
+        for name, value in (
+            ("drawn", None if drawn is None else drawn.item),
+            ("drawn_log_weight", None if drawn is None else drawn.log_weight),
+        ):
+            self.register_buffer(name, value, persistent=False)
         self.register_buffer("query_weight", None, persistent=False)
         self.pruned_above = PRUNED_ABOVE
         self._resting: AtRest[RestingHead] = AtRest()
@@ -90,7 +93,7 @@ class CatalogueHead(nn.Module):
         )
 
     drawn: Tensor | None
-    log_expected: Tensor | None
+    drawn_log_weight: Tensor | None
     query_weight: Tensor | None
 
     def x_dict(self, episodes: EpisodeBatch) -> dict[str, Tensor]:
@@ -114,11 +117,10 @@ class CatalogueHead(nn.Module):
     ) -> Float[Tensor, "n m"]:
         """Return the log-softmax of `inner_scores` at some items of each episode.
 
-        Beyond 50,000 items the sum over the catalogue is estimated from 4,096 items drawn once, by
-        popularity, each weighed by the inverse of how often it was to be expected (importance
-        sampling; Bengio and Senécal, 2008). The item itself counts exactly.
+        Beyond 50,000 items the sum over the catalogue is estimated from items drawn once
+        (`SampledItems`; Bengio and Senécal, 2008). The item itself counts exactly.
         """
-        if self.drawn is None or self.log_expected is None:
+        if self.drawn is None or self.drawn_log_weight is None:
             return self.inner_scores(z, episodes).log_softmax(1).gather(1, item)
         own, drawn = episodes.own_user, self.drawn.unsqueeze(0)
         output = nn.functional.embedding(item, self.table.output)
@@ -128,26 +130,36 @@ class CatalogueHead(nn.Module):
         others = scale * (z @ nn.functional.embedding(self.drawn, self.table.output).T)
         others = others + self.vote.popularity_at(own, drawn).log() + self.bias[self.drawn]
         is_same = drawn.unsqueeze(1) == item.unsqueeze(2)
-        rest = (others - self.log_expected).unsqueeze(1).masked_fill(is_same, -math.inf)
+        rest = (others + self.drawn_log_weight).unsqueeze(1).masked_fill(is_same, -math.inf)
         return scores - torch.logaddexp(scores, rest.logsumexp(2))
 
     def forward(
-        self, z: Float[Tensor, "n c"], episodes: EpisodeBatch
-    ) -> Float[Tensor, "n n_items"]:
-        """Return every item's score for the n episodes' users."""
+        self,
+        z: Float[Tensor, "n c"],
+        episodes: EpisodeBatch,
+        items: Int[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "n m"]:
+        """Return every item's score for the n episodes' users, or some items'.
+
+        Args:
+            z: Embeddings of the users.
+            episodes: The users.
+            items: The only items to score, distinct and ascending; None for the catalogue.
+        """
         own = episodes.own_user
         are_new = not bool((own >= 0).any())
-        if are_new and not torch.is_grad_enabled():
+        if are_new and items is None and not torch.is_grad_enabled():
             scores = self.at_rest()(z, episodes)
         else:
-            popularity = self.vote.popularity(own)
-            mixed = reduce(torch.add, (part for _, part in self._parts(z, episodes, popularity)))
+            popularity = self.vote.popularity(own, items)
+            parts = self._parts(z, episodes, popularity, items)
+            mixed = reduce(torch.add, (part for _, part in parts))
             is_shown = (episodes.support.size > 0).unsqueeze(1)
             scores = torch.where(is_shown, mixed, popularity.log())
         if self.features is None or episodes.support.user_x is None:
             return scores
-        rows = None if are_new else self.vote.interactions.rows(own)
-        return scores + self.features(episodes, rows)
+        rows = None if are_new else self.vote.interactions.rows(own, items)
+        return scores + self.features(episodes, rows, items)
 
     def prunes(self, episodes: EpisodeBatch) -> bool:
         """Return whether `at_rest().best` is to rank these users.
@@ -182,14 +194,15 @@ class CatalogueHead(nn.Module):
         return parts
 
     def _parts(
-        self, z: Tensor, episodes: EpisodeBatch, popularity: Tensor
+        self, z: Tensor, episodes: EpisodeBatch, popularity: Tensor, items: Tensor | None = None
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield the weighted parts of the scores of users who have shown something."""
         at = self.curve(episodes.support.size)
-        yield "prior", at["prior"] * popularity.log() + self.bias
-        yield "product", self._product(z, episodes)
+        bias = self.bias if items is None else self.bias.gather(0, items)
+        yield "prior", at["prior"] * popularity.log() + bias
+        yield "product", self._product(z, episodes, items)
         for name, vote in self.votes().items():
-            yield name, at[name] * vote(z, episodes, self.table.embedding, popularity)
+            yield name, at[name] * vote(z, episodes, self.table.embedding, popularity, items)
 
     def at_rest(self) -> RestingHead:
         """Return the head for new users, made once for weights that do not change."""
@@ -207,8 +220,8 @@ class CatalogueHead(nn.Module):
         """Return the votes by the names of their curves."""
         return {"vote": self.vote, **({} if self.content is None else {"content": self.content})}
 
-    def _product(self, z: Tensor, episodes: EpisodeBatch) -> Tensor:
-        product: Tensor = self.table.score(z)
+    def _product(self, z: Tensor, episodes: EpisodeBatch, items: Tensor | None = None) -> Tensor:
+        product: Tensor = self.table.score(z, items)
         return self.curve(episodes.support.size)["product"] * product
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
@@ -227,18 +240,3 @@ class CatalogueHead(nn.Module):
             {"params": [*others, self.bias], "lr": lr},
             {"params": curves, "lr": 10 * lr},
         ]
-
-
-def _drawn_by_popularity(degree: Tensor, seed: int) -> tuple[Tensor, Tensor] | None:
-    """Return items of a large catalogue, and the logarithm of how often each was expected.
-
-    Shapes:
-        degree: float32, `[n_items]`.
-        output: int64 and float32, `[n_drawn]`.
-    """
-    if len(degree) <= SAMPLED_ABOVE:
-        return None
-    share = (degree + 1) / (degree + 1).sum()
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.multinomial(share, N_DRAWN, replacement=True, generator=generator)
-    return drawn, (N_DRAWN * share[drawn]).log()

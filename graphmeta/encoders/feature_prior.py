@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
@@ -59,34 +59,42 @@ class FeaturePrior(nn.Module):
     rate: Tensor
 
     def forward(
-        self, episodes: EpisodeBatch, own_rows: Float[Tensor, "n n_items"] | None = None
-    ) -> Float[Tensor, "#n n_items"]:
+        self,
+        episodes: EpisodeBatch,
+        own_rows: Float[Tensor, "n m"] | None = None,
+        items: Int[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "#n m"]:
         """Return what the features add to the scores of the n episodes' users.
 
         Args:
             episodes: The users.
             own_rows: The interactions of those who are training users, zero for others.
+            items: The only items to score; None for the catalogue.
         """
         support = episodes.support
         if support.user_x is None:
-            return torch.zeros_like(self.rate).unsqueeze(0)
+            return self.rate.new_zeros(1, len(self.rate) if items is None else len(items))
         weight = torch.where(
             (support.size > 0).unsqueeze(1), self.curve(support.size)["lift"], self.alone
         )
-        return weight * self.log_lift(support.user_x, episodes.own_user, own_rows)
+        return weight * self.log_lift(support.user_x, episodes.own_user, own_rows, items)
 
     def log_lift(
         self,
         user_x: Float[Tensor, "n f"],
         own_user: Tensor,
-        own_rows: Float[Tensor, "n n_items"] | None,
-    ) -> Float[Tensor, "n n_items"]:
+        own_rows: Float[Tensor, "n m"] | None,
+        items: Int[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "n m"]:
         """Return the logarithm of each item's rate among such users over its rate among all."""
+        coefficient, rate = self.coefficient, self.rate
+        if items is not None:
+            coefficient, rate = coefficient[:, items], rate[items]
         centred = user_x - self.mean
-        change = centred @ self.coefficient
+        change = centred @ coefficient
         if own_rows is not None:
             is_own = (own_user >= 0).unsqueeze(1)
             leverage = ((centred @ self.inverse) * centred).sum(1, keepdim=True) * is_own
-            change = (change - leverage * (own_rows - self.rate)) / (1 - leverage)
-        smoothed = self.rate + self.smoothing
+            change = (change - leverage * (own_rows - rate)) / (1 - leverage)
+        smoothed = rate + self.smoothing
         return ((smoothed + change) / smoothed).clamp(min=LOWEST_LIFT).log()

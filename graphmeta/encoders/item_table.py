@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
@@ -20,6 +20,8 @@ ItemStart = Literal["spectral", "random"]
 RANDOM_SCALE = 0.1
 # Fewer users than this per channel shape the leading singular vectors one by one.
 USERS_PER_CHANNEL = 50
+# The spectrum of more edges takes longer than the epochs that it saves.
+SPECTRAL_UP_TO = 20_000_000
 
 
 class ItemTable(nn.Module):
@@ -118,15 +120,23 @@ class ItemTable(nn.Module):
         known[:, 0] = True
         return {"user": user * known.unsqueeze(-1), "item": item * (item_index >= 0).unsqueeze(-1)}
 
-    def score(self, z: Float[Tensor, "n_users c"]) -> Float[Tensor, "n_users n_items"]:
-        """Return the product of user embeddings with every catalogue item."""
-        return z @ self.output.T * self.channels**-0.5
+    def score(
+        self, z: Float[Tensor, "n_users c"], items: Int[Tensor, " m"] | None = None
+    ) -> Float[Tensor, "n_users m"]:
+        """Return the product of user embeddings with every catalogue item, or with some."""
+        return z @ self.output_of(items).T * self.channels**-0.5
+
+    def output_of(self, items: Int[Tensor, " m"] | None) -> Float[Tensor, "m c"]:
+        """Return F of some items, or of the catalogue."""
+        # Not `output[...]`: threads add up the gradient of that in any order.
+        return self.output if items is None else nn.functional.embedding(items, self.output)
 
 
 def start_for(graph: HeteroData, *, channels: int) -> ItemStart:
-    """Return the start for a graph: random below 50 users a channel."""
-    is_large = int(graph["user"].num_nodes) >= USERS_PER_CHANNEL * channels
-    return "spectral" if is_large else "random"
+    """Return the start for a graph: random below 50 users a channel and above 20 million edges."""
+    has_users = int(graph["user"].num_nodes) >= USERS_PER_CHANNEL * channels
+    is_quick = graph[RATES].edge_index.size(1) <= SPECTRAL_UP_TO
+    return "spectral" if has_users and is_quick else "random"
 
 
 def _spectral_start(graph: HeteroData, channels: int, seed: int) -> tuple[Tensor, Tensor]:

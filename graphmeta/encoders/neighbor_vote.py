@@ -33,26 +33,36 @@ class NeighborVote(Vote):
         )
         super().__init__(interactions, START)
 
-    def popularity(self, own_user: Int[Tensor, " n"]) -> Float[Tensor, "#n n_items"]:
+    def popularity(
+        self, own_user: Int[Tensor, " n"], items: Int[Tensor, " m"] | None = None
+    ) -> Float[Tensor, "#n m"]:
         """Return each item's share of the interactions of all users but one's own, plus one.
 
-        A new user is -1; where all are new there is one row.
+        A new user is -1; where all are new there is one row. Of some items, distinct and
+        ascending, their columns.
         """
-        if bool((own_user < 0).all()):
-            count = self.item_degree.unsqueeze(0) + 1
-        else:
-            count = self.item_degree + 1 - self.interactions.rows(own_user)
-        return count / count.sum(1, keepdim=True)
+        count = (self.item_degree if items is None else self.item_degree[items]).unsqueeze(0) + 1
+        are_new = bool((own_user < 0).all())
+        if not are_new:
+            count = count - self.interactions.rows(own_user, items)
+        if items is None:
+            return count / count.sum(1, keepdim=True)
+        return count / self._total(own_user[:1] if are_new else own_user)
 
     def popularity_at(
         self, own_user: Int[Tensor, " n"], item: Int[Tensor, "#n m"]
     ) -> Float[Tensor, "#n m"]:
         """Return `popularity` at some items of each episode, without a row of the catalogue."""
         count = self.item_degree[item] + 1
-        total = self.item_degree.sum() + len(self.item_degree)
         own = own_user.unsqueeze(1)
-        is_known, row = own >= 0, own.clamp(min=0)
-        if not bool(is_known.any()):
-            return count / total
-        is_own = self.interactions.has(row, item) & is_known
-        return (count - is_own.float()) / (total - self.voter_degree[row] * is_known)
+        is_known = own >= 0
+        if bool(is_known.any()):
+            is_own = self.interactions.has(own.clamp(min=0), item) & is_known
+            count = count - is_own.float()
+        return count / self._total(own_user)
+
+    def _total(self, own_user: Int[Tensor, " n"]) -> Float[Tensor, "n 1"]:
+        """Return what the counts of the whole catalogue sum to."""
+        total = self.item_degree.sum() + len(self.item_degree)
+        own = self.voter_degree[own_user.clamp(min=0)] * (own_user >= 0)
+        return (total - own).unsqueeze(1)

@@ -141,7 +141,7 @@ class RestingHead:
         for name, vote in self._votes.items():
             attention = vote.attention(z, episodes, self._tastes[name])
             share = vote.prior_share(attention, episodes)
-            total = _total(vote, attention, vote.voters_of(episodes)).clamp(min=1e-9)
+            total = vote.cast(attention, episodes).clamp(min=1e-9)
             casts.append(_Cast(vote, attention * ((1 - share) / share / total), at[name]))
             shares.append(at[name] * share.log())
         row = [
@@ -173,10 +173,3 @@ class RestingHead:
             lift = votes.index_select(0, here)
             # An item with several voters is written as often, each time with the same number.
             flat[part] = flat.index_select(0, part).addcmul_(lift.log1p_(), weight[start:end])
-
-
-def _total(vote: Vote, attention: Tensor, voters: Tensor | None) -> Tensor:
-    """Return the votes that each user's voters cast in all; `[n, 1]`."""
-    if voters is None:
-        return attention @ vote.voter_degree.unsqueeze(1)
-    return (attention * vote.voter_degree[voters.clamp(min=0)]).sum(1, keepdim=True)

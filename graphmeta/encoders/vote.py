@@ -12,6 +12,7 @@ from torch.nn import functional as fn
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.place_among import place_among
 
 
 class Vote(nn.Module):
@@ -64,12 +65,23 @@ class Vote(nn.Module):
         z: Float[Tensor, "n c"],
         episodes: EpisodeBatch,
         embedding: Float[Tensor, "n_items c"],
-        popularity: Float[Tensor, "#n n_items"],
-    ) -> Float[Tensor, "n n_items"]:
-        """Return the logarithm of the vote, whose exponential sums to 1 like the popularity."""
-        attention = self.attention(z, episodes, self.tastes(embedding))
-        vote = self.votes(attention, episodes)
-        vote = vote / vote.sum(1, keepdim=True).clamp(min=1e-9)
+        popularity: Float[Tensor, "#n m"],
+        items: Int[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "n m"]:
+        """Return the logarithm of the vote, whose exponential sums to 1 like the popularity.
+
+        Args:
+            z: Embeddings of the episodes' users.
+            episodes: The users.
+            embedding: The item embeddings whose means are the voters' tastes.
+            popularity: Of all items, or of those asked for.
+            items: The only items to vote for, distinct and ascending; None for the catalogue.
+        """
+        tastes = self.tastes(embedding, self.voters_of(episodes))
+        attention = self.attention(z, episodes, tastes)
+        vote = self.votes(attention, episodes, items)
+        total = vote.sum(1, keepdim=True) if items is None else self.cast(attention, episodes)
+        vote = vote / total.clamp(min=1e-9)
         share = self.prior_share(attention, episodes)
         return ((1 - share) * vote + share * popularity).log()
 
@@ -77,14 +89,14 @@ class Vote(nn.Module):
         self,
         z: Float[Tensor, "n c"],
         episodes: EpisodeBatch,
-        tastes: Float[Tensor, "n_all_voters c"],
+        tastes: Float[Tensor, "n_all_voters c"] | Float[Tensor, "n n_voters c"],
     ) -> Float[Tensor, "n n_voters"]:
         """Return the weight of every voter's vote, or of the sampled voters' votes.
 
         Args:
             z: Embeddings of the episodes' users.
             episodes: The users.
-            tastes: What `tastes` returned.
+            tastes: What `tastes` returned, of all voters or of the sampled ones.
         """
         at = self.curve(episodes.support.size)
         item = episodes.support.item_index.clamp(min=0)
@@ -101,7 +113,8 @@ class Vote(nn.Module):
             voter = voters.clamp(min=0)
             shared = self.interactions.has(voter.unsqueeze(2), item.unsqueeze(1)).to(weight.dtype)
             overlap = (shared @ weight.unsqueeze(2)).squeeze(2) * (voters >= 0)
-            degree, taste = self.voter_degree[voter], (tastes[voter] @ z.unsqueeze(2)).squeeze(2)
+            each = tastes[voter] if tastes.dim() == 2 else tastes
+            degree, taste = self.voter_degree[voter], (each @ z.unsqueeze(2)).squeeze(2)
         logit = (
             at["overlap"] * overlap.clamp(min=1e-9).log()
             - at["degree"] * (degree + self.log_smoothing.exp()).log()
@@ -120,14 +133,22 @@ class Vote(nn.Module):
         return counts if episodes.support.weight is None else counts * episodes.support.weight
 
     def votes(
-        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
-    ) -> Float[Tensor, "n n_items"]:
-        """Return the attention that each item's voters have."""
+        self,
+        attention: Float[Tensor, "n n_voters"],
+        episodes: EpisodeBatch,
+        items: Int[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "n m"]:
+        """Return the attention that each item's voters have; of all items, or of some."""
         voters = self.voters_of(episodes)
         if voters is None:
-            return self.interactions.to_items(attention)
+            some = self.interactions if items is None else self.interactions.columns(items)
+            return some.to_items(attention)
         n, n_items = len(attention), self.interactions.shape[1]
         row, item, weight = self.ballots(attention, voters)
+        if items is not None:
+            n_items, item = len(items), place_among(items, item)
+            is_asked = item >= 0
+            row, item, weight = row[is_asked], item[is_asked], weight[is_asked]
         place = row * n_items + item
         return weight.new_zeros(n * n_items).index_add(0, place, weight).view(n, n_items)
 
@@ -139,6 +160,15 @@ class Vote(nn.Module):
         row = voter // max(1, voters.size(1))
         return row, item, attention.flatten().index_select(0, voter)
 
+    def cast(
+        self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
+    ) -> Float[Tensor, "n 1"]:
+        """Return the votes that each user's voters cast in all."""
+        voters = self.voters_of(episodes)
+        if voters is None:
+            return attention @ self.voter_degree.unsqueeze(1)
+        return (attention * self.voter_degree[voters.clamp(min=0)]).sum(1, keepdim=True)
+
     def prior_share(
         self, attention: Float[Tensor, "n n_voters"], episodes: EpisodeBatch
     ) -> Float[Tensor, "n 1"]:
@@ -146,7 +176,19 @@ class Vote(nn.Module):
         share = self.curve(episodes.support.size)["prior"].sigmoid()
         return share.where(attention.sum(1, keepdim=True) > 0, torch.ones_like(share))
 
-    def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_all_voters c"]:
-        """Return the direction of the mean embedding of every voter's items."""
-        total = self.interactions.to_users(embedding.T.contiguous()).T
-        return fn.normalize(total / self.voter_degree.clamp(min=1).unsqueeze(1), dim=1)
+    def tastes(
+        self, embedding: Float[Tensor, "n_items c"], voters: Int[Tensor, "n n_voters"] | None = None
+    ) -> Float[Tensor, "n_all_voters c"] | Float[Tensor, "n n_voters c"]:
+        """Return the direction of the mean embedding of every voter's items.
+
+        Args:
+            embedding: The item embeddings.
+            voters: The only voters to tell of, at the cost of their items alone; None for all.
+        """
+        if voters is None:
+            total = self.interactions.to_users(embedding.T.contiguous()).T
+            return fn.normalize(total / self.voter_degree.clamp(min=1).unsqueeze(1), dim=1)
+        voter, place = voters.unique(return_inverse=True)
+        row, item = self.interactions.items_of(voter)
+        first = torch.searchsorted(row, torch.arange(len(voter), device=row.device))
+        return fn.normalize(fn.embedding_bag(item, embedding, first, mode="mean"), dim=1)[place]

@@ -44,9 +44,7 @@ def fitted_splits(
         typed: What was read by a parser of `split_options`.
         random_share: As of the recommender.
     """
-    given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
-    settings = ColdStartSettings(**{n: v for n, v in given.items() if v is not None})
-    data = load_run_data(settings)
+    data = run_data_of(typed)
     for split in data.splits:
         model = ColdStartRecommender(
             random_share=random_share, epochs=typed.epochs, seed=split.seed
@@ -55,6 +53,12 @@ def fitted_splits(
             yield split, model.fit(split.train, split.validation)
         else:
             yield split, _kept(model, split, data, typed.models)
+
+
+def run_data_of(typed: argparse.Namespace) -> RunData:
+    """Return the data and the splits that a parser of `split_options` read of."""
+    given = {"data": typed.data, "data_root": typed.data_root, "seeds": tuple(typed.seeds)}
+    return load_run_data(ColdStartSettings(**{n: v for n, v in given.items() if v is not None}))
 
 
 def _kept(

@@ -21,6 +21,7 @@ def check_learner(learner: Learner, episodes: EpisodeBatch, head: CatalogueHead)
     3. A user with fewer edges than `min_support` is scored with the shared weights.
     4. If `is_adaptive`, some user with enough edges is not.
     5. Scores are finite, and the same again on the same episodes.
+    6. Some items have the scores that they have in the catalogue, as sampled training asks.
 
     Args:
         learner: In evaluation mode.
@@ -35,6 +36,8 @@ def check_learner(learner: Learner, episodes: EpisodeBatch, head: CatalogueHead)
         adapted = _adapted_scores(learner, episodes, head)
         again = _adapted_scores(learner, episodes, head)
         shared = learner.score(episodes, learner.shared_weights(len(episodes)), head)
+        items = torch.arange(0, adapted.size(1), 2, device=adapted.device)
+        some = learner.score(episodes, learner.adapt(episodes, head), head, items)
         alone = torch.cat(
             [
                 _adapted_scores(learner, episodes[slice(row, row + 1)], head)
@@ -50,6 +53,9 @@ def check_learner(learner: Learner, episodes: EpisodeBatch, head: CatalogueHead)
     if not torch.equal(adapted, again):
         raise ProtocolError(f"{name} scores the same episodes differently a second time")
     _refuse_difference(adapted, alone, f"{name} scores a user differently alone than in a batch")
+    _refuse_difference(
+        some, adapted[:, items], f"{name} scores some items otherwise than in the catalogue"
+    )
     size = episodes.support.size
     few = size < learner.min_support
     _refuse_difference(

@@ -71,6 +71,7 @@ def estimate_memory(
     sampler: EpisodeSampler,
     batch_size: int = 128,
     k_max: int = 10,
+    num_sampled: int | None = None,
     n_shards: int = 1,
 ) -> MemoryEstimate:
     """Return what an outer step of `MetaTrainer` with these settings will hold.
@@ -87,6 +88,7 @@ def estimate_memory(
         sampler: Samples that graph.
         batch_size: Users per outer step.
         k_max: Largest support.
+        num_sampled: Draws that stand for the catalogue, as in `MetaTrainer`.
         n_shards: Parts in which a batch runs.
 
     Raises:
@@ -97,7 +99,27 @@ def estimate_memory(
         raise ConfigError(
             f"batch_size={batch_size}, k_max={k_max} and n_shards={n_shards} must be at least 1"
         )
-    outer = OuterLoss(learner, head, graph, sampler=sampler, k_max=k_max, adapted_share=1.0)
+    outer = OuterLoss(
+        learner,
+        head,
+        graph,
+        sampler=sampler,
+        k_max=k_max,
+        adapted_share=1.0,
+        num_sampled=num_sampled,
+    )
+    return estimate_of(outer, batch_size=batch_size, n_shards=n_shards)
+
+
+def estimate_of(outer: OuterLoss, *, batch_size: int, n_shards: int = 1) -> MemoryEstimate:
+    """Return what `estimate_memory` tells, of an outer loss that is there already.
+
+    Args:
+        outer: Left as it is, and its learner and head too.
+        batch_size: Users per outer step.
+        n_shards: Parts in which a batch runs.
+    """
+    learner, head = outer.learner, outer.head
     at_once = min(-(-batch_size // n_shards), len(outer.loader.users))
     small, large = (min(n, at_once) for n in TRIED)
     with _left_as_they_are(learner, head), torch.random.fork_rng(devices=[]):

@@ -14,6 +14,7 @@ from graphmeta.errors import ConfigError
 from graphmeta.meta.anil import last_module
 from graphmeta.meta.maml import MAML, InnerLoss, OnNonFinite
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import SampledItems
 
 Part = Literal["all", "head", "bias", "adapters"]
 
@@ -118,10 +119,13 @@ class FineTuning(MAML):
         seen: Tensor,
         *,
         is_adapted: bool,
+        sampled: SampledItems | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the loss of the general model, whatever `is_adapted` asks for."""
-        return super().outer_loss(episodes, head, seen, is_adapted=False, generator=generator)
+        return super().outer_loss(
+            episodes, head, seen, is_adapted=False, sampled=sampled, generator=generator
+        )
 
     def step_sizes(self, step: int) -> Sequence[Tensor]:
         """Return the step sizes of one step: the same number for each adapted parameter."""

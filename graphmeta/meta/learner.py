@@ -15,6 +15,7 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, EncoderError
 from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import SampledItems
 
 FastWeights = dict[str, Tensor]
 
@@ -90,6 +91,7 @@ class Learner(nn.Module, ABC):
         seen: Tensor,
         *,
         is_adapted: bool,
+        sampled: SampledItems | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return what meta-training descends: by default the `query_loss` of the scores.
@@ -99,6 +101,8 @@ class Learner(nn.Module, ABC):
             head: Embeds the nodes and scores the catalogue.
             seen: Each user's whole row; what is not support is the query.
             is_adapted: Score the users after adaptation; otherwise with the shared weights.
+            sampled: Items that stand for the catalogue, all that the users have seen among them;
+                `seen` then has their columns alone. None for the catalogue.
             generator: For learners that draw.
 
         Shapes:
@@ -109,8 +113,20 @@ class Learner(nn.Module, ABC):
             fast = self.adapt(episodes, head, generator=generator)
         else:
             fast = self.shared_weights(len(episodes))
-        scores = self.score(episodes, fast, head)
-        return query_loss(scores, episodes.support, seen, weight=head.query_weight)
+        return self.query_loss(episodes, fast, head, seen, sampled)
+
+    def query_loss(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        seen: Tensor,
+        sampled: SampledItems | None = None,
+    ) -> Tensor:
+        """Return the `query_loss` of the scores with these weights; arguments as `outer_loss`."""
+        scores = self.score(episodes, fast, head, None if sampled is None else sampled.item)
+        support, weight = episodes.support, head.query_weight
+        return query_loss(scores, support, seen, weight=weight, sampled=sampled)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: the learner's own few numbers move ten times as fast."""
@@ -188,13 +204,26 @@ class Learner(nn.Module, ABC):
             ) from error
         return z
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        """Return every catalogue item's score for each episode's user.
+    def score(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        items: Tensor | None = None,
+    ) -> Tensor:
+        """Return the catalogue's scores, or some items', for each episode's user.
+
+        Args:
+            episodes: The users' subgraphs.
+            fast: Each user's own weights; without any the shared ones count.
+            head: Embeds the nodes and scores the catalogue.
+            items: The only items to score, distinct and ascending; None for the catalogue.
 
         Shapes:
-            output: float32, `[n_episodes, n_items]`.
+            items: int64, `[m]`.
+            output: float32, `[n_episodes, n_items]`, or `[n_episodes, m]`.
         """
-        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes)
+        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes, items)
         return scores
 
 

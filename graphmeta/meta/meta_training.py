@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.data_parallel import DataParallelGroup, refuse_wrapped
+from graphmeta.meta.estimate_memory import MemoryEstimate, estimate_of
 from graphmeta.meta.gradient_sum import GradientSum
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
@@ -58,6 +59,8 @@ class MetaTrainer:
         random_share: Share of the batches whose supports are random items where edges have times.
         shilled_share: Share of the batches whose supports hold a fake click, as in `EpisodeLoader`.
         new_domain_share: Share of the batches whose users arrive in a domain (`EpisodeLoader`).
+        num_sampled: Items drawn for every outer step, by popularity, to stand for the catalogue in
+            the softmax; 0 for the catalogue, None for it up to 50,000 items and 4,096 draws above.
         min_steps: Least outer steps of an epoch. An epoch of a small set is a few steps, after
             which there is little to see and little to choose the best epoch by.
         max_steps: Most outer steps of an epoch; None for as many as its users make.
@@ -89,6 +92,7 @@ class MetaTrainer:
         random_share: float = 0.0,
         shilled_share: float = 0.0,
         new_domain_share: float = 0.0,
+        num_sampled: int | None = None,
         min_steps: int = 1,
         max_steps: int | None = None,
         users: Tensor | None = None,
@@ -112,6 +116,7 @@ class MetaTrainer:
         self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
         self.support_share, self.random_share = support_share, random_share
         self.shilled_share, self.new_domain_share = shilled_share, new_domain_share
+        self.num_sampled = num_sampled
         self.min_steps, self.max_steps = min_steps, max_steps
         self.on_non_finite = on_non_finite
         self.losses: list[float] = []
@@ -129,6 +134,7 @@ class MetaTrainer:
             random_share=random_share,
             shilled_share=shilled_share,
             new_domain_share=new_domain_share,
+            num_sampled=num_sampled,
         )
         self._users = _visited(self._outer_loss.loader.users, users)
         self._generator = torch.Generator().manual_seed(seed)
@@ -154,6 +160,7 @@ class MetaTrainer:
             "random_share",
             "shilled_share",
             "new_domain_share",
+            "num_sampled",
             "min_steps",
             "max_steps",
             "n_shards",
@@ -166,6 +173,10 @@ class MetaTrainer:
             "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],
             "a training graph with the hash": hashlib.sha256(edges).hexdigest()[:8],
         }
+
+    def estimate_memory(self) -> MemoryEstimate:
+        """Return what an outer step will hold (`graphmeta.meta.estimate_memory`)."""
+        return estimate_of(self._outer_loss, batch_size=self.batch_size, n_shards=self.n_shards)
 
     def run_epoch(self) -> float:
         """Train for an epoch; return the mean outer loss, which `losses` keeps.

@@ -14,8 +14,8 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
 from graphmeta.meta.head_width import refuse_other_width
 from graphmeta.meta.learner import FastWeights, Learner
-from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import SampledItems
 
 # Standard deviation of the map to changes of weights: at zero, nothing before it would learn.
 START = 0.01
@@ -117,19 +117,27 @@ class NeuralProcess(Learner):
         total = (self.item_map(shown) * support.mask.unsqueeze(2)).sum(1)
         return self._gaussian(total, support.size)
 
-    def of_rows(self, rows: Tensor, head: CatalogueHead) -> Normal:
+    def of_rows(self, rows: Tensor, head: CatalogueHead, items: Tensor | None = None) -> Normal:
         """Return q(z | the items of each row).
+
+        Args:
+            rows: The users' rows of the catalogue, or their columns of some items.
+            head: Embeds the items.
+            items: What the columns are; None for the catalogue.
 
         Shapes:
             rows: float32, `[n_episodes, n_items]`; ones at the user's items.
+            items: int64, `[m]`, where rows are `[n_episodes, m]`.
             output: mean and stddev, `[n_episodes, latent]`.
 
         Raises:
             ConfigError: The head's embeddings are not `channels` wide.
         """
         refuse_other_width(head, self.channels)
-        items = self.item_map(head.table.embedding)
-        return self._gaussian(rows.to(items.dtype) @ items, rows.sum(1))
+        everything = head.table.embedding
+        embedding = everything if items is None else nn.functional.embedding(items, everything)
+        mapped = self.item_map(embedding)
+        return self._gaussian(rows.to(mapped.dtype) @ mapped, rows.sum(1))
 
     def weights(self, z: Tensor, size: Tensor) -> FastWeights:
         """Return the weights that the latents call for; the shared ones where the size is 0.
@@ -176,6 +184,7 @@ class NeuralProcess(Learner):
         seen: Tensor,
         *,
         is_adapted: bool,
+        sampled: SampledItems | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the negative evidence bound in training mode, else the query loss.
@@ -185,6 +194,7 @@ class NeuralProcess(Learner):
             head: Embeds the nodes and scores the catalogue.
             seen: Each user's whole row; what is not support is the query.
             is_adapted: False for the query loss of the shared weights.
+            sampled: Items that stand for the catalogue, as `Learner.outer_loss` takes them.
             generator: Draws the latents; without it they are the posterior's means.
 
         Shapes:
@@ -196,21 +206,26 @@ class NeuralProcess(Learner):
         """
         if not (is_adapted and self.training):
             return super().outer_loss(
-                episodes, head, seen, is_adapted=is_adapted, generator=generator
+                episodes,
+                head,
+                seen,
+                is_adapted=is_adapted,
+                sampled=sampled,
+                generator=generator,
             )
         size = episodes.support.size
-        prior, posterior = self.of_support(episodes.support, head), self.of_rows(seen, head)
+        items = None if sampled is None else sampled.item
+        prior, posterior = self.of_support(episodes.support, head), self.of_rows(seen, head, items)
         z = posterior.mean
         if generator is not None:
             noise = torch.randn(
                 z.shape, generator=generator, device=generator.device, dtype=z.dtype
             )
             z = z + posterior.stddev * noise.to(z.device)
-        scores = self.score(episodes, self.weights(z, size), head)
+        loss = self.query_loss(episodes, self.weights(z, size), head, seen, sampled)
         adapts = size > 0
         divergence = kl_divergence(posterior, prior).sum(1) * adapts
         mean = divergence.sum() / adapts.sum().clamp(min=1)
-        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
         return loss + self.kl_weight * mean
 
     def _gaussian(self, total: Tensor, size: Tensor) -> Normal:

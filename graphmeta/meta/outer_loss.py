@@ -15,6 +15,7 @@ from graphmeta.meta.learner import Learner
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.sampled_items import SampledItems, sampler_for
 from graphmeta.tasks.support_draws import shown_of
 
 
@@ -48,6 +49,7 @@ class OuterLoss:
         random_share: How often a draw asks for random items where there are times.
         shilled_share: As in `EpisodeLoader`.
         new_domain_share: As in `EpisodeLoader`.
+        num_sampled: Draws that stand for the catalogue (`sampler_for`); 0 for all of it.
 
     Raises:
         ConfigError: `k_max` is below 1, or a share out of its range.
@@ -68,6 +70,7 @@ class OuterLoss:
         random_share: float = 0.0,
         shilled_share: float = 0.0,
         new_domain_share: float = 0.0,
+        num_sampled: int | None = None,
     ) -> None:
         if not 0 <= random_share <= 1:
             raise ConfigError(f"random_share={random_share} must be in 0..1")
@@ -82,6 +85,7 @@ class OuterLoss:
             shilled_share=shilled_share,
             new_domain_share=new_domain_share,
         )
+        self._item_sampler = sampler_for(head.vote.item_degree, num_sampled)
         self._n_items = graph[RATES].edge_index[0].bincount(minlength=graph["user"].num_nodes)
 
     def draw(self, generator: torch.Generator) -> OuterDraw:
@@ -122,15 +126,21 @@ class OuterLoss:
             NonFiniteError: The loss, or one inside, is NaN or infinite; the message names the
                 users, and the weights that are.
         """
-        episodes, seen = self.loader.load(
+        device, sampled = self.head.bias.device, None
+        episodes, items = self.loader.draw(
             users, draw.k, in_order=draw.in_order, generator=generator
         )
-        device = self.head.bias.device
+        if self._item_sampler is None:
+            seen = items.to_dense(len(self.head.bias))
+        else:
+            sampled = self._item_sampler.draw(generator, also=items.item)
+            seen = items.among(sampled.item)
+            sampled = sampled.to(device)
         episodes, seen = episodes.to(device), seen.to(device)
         try:
-            return self._loss(episodes, seen, draw, generator)
+            return self._loss(episodes, seen, sampled, draw, generator)
         except NonFiniteError as error:
-            found = self._culprits(episodes, seen, draw) if names_culprits else []
+            found = self._culprits(episodes, seen, sampled, draw) if names_culprits else []
             modules = nn.ModuleDict({"learner": self.learner, "head": self.head})
             weights = not_finite(dict(modules.named_parameters()))
             named = told(users[found] if found else users)
@@ -141,23 +151,35 @@ class OuterLoss:
             ) from error
 
     def _loss(
-        self, episodes: EpisodeBatch, seen: Tensor, draw: OuterDraw, generator: torch.Generator
+        self,
+        episodes: EpisodeBatch,
+        seen: Tensor,
+        sampled: SampledItems | None,
+        draw: OuterDraw,
+        generator: torch.Generator,
     ) -> Tensor:
         loss = self.learner.outer_loss(
-            episodes, self.head, seen, is_adapted=draw.is_adapted, generator=generator
+            episodes,
+            self.head,
+            seen,
+            is_adapted=draw.is_adapted,
+            sampled=sampled,
+            generator=generator,
         )
         if not bool(loss.isfinite()):
             raise NonFiniteError(f"the outer loss is {loss.item()}")
         return loss
 
     @torch.no_grad()
-    def _culprits(self, episodes: EpisodeBatch, seen: Tensor, draw: OuterDraw) -> list[int]:
+    def _culprits(
+        self, episodes: EpisodeBatch, seen: Tensor, sampled: SampledItems | None, draw: OuterDraw
+    ) -> list[int]:
         """Return the rows of the batch whose loss is not finite when they are alone."""
         rows = []
         for row in range(len(episodes)):
             one, generator = slice(row, row + 1), torch.Generator().manual_seed(row)
             try:
-                self._loss(episodes[one], seen[one], draw, generator)
+                self._loss(episodes[one], seen[one], sampled, draw, generator)
             except NonFiniteError:
                 rows.append(row)
         return rows

@@ -13,8 +13,9 @@ from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
 from graphmeta.meta.head_width import refuse_other_width
 from graphmeta.meta.learner import FastWeights, Learner
-from graphmeta.meta.query_loss import query_loss
+from graphmeta.meta.query_loss import shown_among
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import SampledItems
 
 USER, PROTOTYPE = "user", "prototype"
 
@@ -100,27 +101,32 @@ class Prototypes(Learner):
         shown = self._embed(support.item_index.clamp(min=0), head) * support.mask.unsqueeze(2)
         return {USER: z, PROTOTYPE: shown.sum(1) / support.size.clamp(min=1).unsqueeze(1)}
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        """Return every catalogue item's score for each episode's user.
-
-        Shapes:
-            output: float32, `[n_episodes, n_items]`.
-        """
+    def score(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        items: Tensor | None = None,
+    ) -> Tensor:
+        """Return the catalogue's scores, or some items'; see `Learner.score`."""
         if USER not in fast:
-            return super().score(episodes, fast, head)
-        items, length = self._items.get(
-            [head.table.output, self.metric.weight], lambda: self._embedded(head)
-        )
-        closeness = torch.addmm(-length, 2 * fast[PROTOTYPE], items.T)
+            return super().score(episodes, fast, head, items)
+        if items is None:
+            embedded, length = self._items.get(
+                [head.table.output, self.metric.weight], lambda: self._embedded(head)
+            )
+        else:
+            embedded, length = self._embedded(head, items)
+        closeness = torch.addmm(-length, 2 * fast[PROTOTYPE], embedded.T)
         size = episodes.support.size
         weight = self.curve(size)["closeness"] * (size > 0).unsqueeze(1) / self.channels
-        scores: Tensor = head(fast[USER], episodes)
+        scores: Tensor = head(fast[USER], episodes, items)
         return scores + weight * closeness
 
-    def _embedded(self, head: CatalogueHead) -> tuple[Tensor, Tensor]:
-        """Return every item in the metric space, and its squared length."""
-        items: Tensor = self.metric(head.table.output)
-        return items, items.square().sum(1)
+    def _embedded(self, head: CatalogueHead, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return every item, or some, in the metric space, and its squared length."""
+        embedded: Tensor = self.metric(head.table.output_of(items))
+        return embedded, embedded.square().sum(1)
 
     def outer_loss(
         self,
@@ -129,6 +135,7 @@ class Prototypes(Learner):
         seen: Tensor,
         *,
         is_adapted: bool,
+        sampled: SampledItems | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the `query_loss`, plus the weighted `metric_loss` where users are adapted.
@@ -138,6 +145,7 @@ class Prototypes(Learner):
             head: Embeds the nodes and scores the catalogue.
             seen: Each user's whole row; what is not support is the query.
             is_adapted: Score the users after adaptation; otherwise with the shared weights.
+            sampled: Items that stand for the catalogue, as `Learner.outer_loss` takes them.
             generator: Draws the references; without it they are spread evenly over the query.
 
         Shapes:
@@ -146,16 +154,21 @@ class Prototypes(Learner):
         """
         if not is_adapted or self.metric_loss is None:
             return super().outer_loss(
-                episodes, head, seen, is_adapted=is_adapted, generator=generator
+                episodes,
+                head,
+                seen,
+                is_adapted=is_adapted,
+                sampled=sampled,
+                generator=generator,
             )
         fast = self.adapt(episodes, head, generator=generator)
-        scores = self.score(episodes, fast, head)
-        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
-        query = seen.masked_fill(episodes.support.to_dense(seen.size(1)) > 0, 0.0)
+        loss = self.query_loss(episodes, fast, head, seen, sampled)
+        query = seen.masked_fill(shown_among(episodes.support, seen.size(1), sampled), 0.0)
         users = ((episodes.support.size > 0) & (query.sum(1) > 0)).nonzero().squeeze(1)
         if not len(users):
             return loss
         drawn = _draw_items(query[users], self.n_references, generator)
+        drawn = drawn if sampled is None else sampled.item[drawn]
         metric_loss: Tensor = self.metric_loss(
             fast[PROTOTYPE][users],
             users,

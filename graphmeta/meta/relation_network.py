@@ -88,18 +88,21 @@ class RelationNetwork(Learner):
         shown = x_dict["item"][:, : episodes.support.item_index.size(1)]
         return {USER: z, SUPPORT: self.support(shown) + self.context(z).unsqueeze(1)}
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        """Return every catalogue item's score for each episode's user.
-
-        Shapes:
-            output: float32, `[n_episodes, n_items]`.
-        """
+    def score(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        items: Tensor | None = None,
+    ) -> Tensor:
+        """Return the catalogue's scores, or some items'; see `Learner.score`."""
         if USER not in fast:
-            return super().score(episodes, fast, head)
+            return super().score(episodes, fast, head, items)
         support = episodes.support
-        scores: Tensor = head(fast[USER], episodes)
+        scores: Tensor = head(fast[USER], episodes, items)
         weight: Tensor = self.curve(support.size)["relation"]
-        return scores + weight * self.relation(fast[SUPPORT], support.mask, head.table.output)
+        candidates = head.table.output_of(items)
+        return scores + weight * self.relation(fast[SUPPORT], support.mask, candidates)
 
     def relation(self, shown: Tensor, mask: Tensor, items: Tensor) -> Tensor:
         """Return the mean relation of each user's support with every item.

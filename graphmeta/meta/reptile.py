@@ -12,8 +12,8 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
 from graphmeta.meta.learner import FastWeights
 from graphmeta.meta.maml import MAML
-from graphmeta.meta.query_loss import query_loss
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.sampled_items import SampledItems
 
 
 class Reptile(MAML):
@@ -85,6 +85,7 @@ class Reptile(MAML):
         seen: Tensor,
         *,
         is_adapted: bool,
+        sampled: SampledItems | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the query loss at the adapted weights, plus the distance to them.
@@ -94,6 +95,7 @@ class Reptile(MAML):
             head: Embeds the nodes and scores the catalogue.
             seen: Each user's whole row; what is not support is the query.
             is_adapted: False for the query loss of the shared weights.
+            sampled: Items that stand for the catalogue, as `Learner.outer_loss` takes them.
             generator: Draws the edges to leave out where `max_views` binds.
 
         Shapes:
@@ -106,12 +108,16 @@ class Reptile(MAML):
         """
         if not (is_adapted and self.is_adaptive):
             return super().outer_loss(
-                episodes, head, seen, is_adapted=is_adapted, generator=generator
+                episodes,
+                head,
+                seen,
+                is_adapted=is_adapted,
+                sampled=sampled,
+                generator=generator,
             )
         adapted = self.adapt(episodes, head, generator=generator)
         fast = {name: weight.detach() for name, weight in adapted.items()}
-        scores = self.score(episodes, fast, head)
-        loss = query_loss(scores, episodes.support, seen, weight=head.query_weight)
+        loss = self.query_loss(episodes, fast, head, seen, sampled)
         return loss + self._distance(fast, episodes.support.size >= self.min_support)
 
     def _distance(self, fast: FastWeights, adapts: Tensor) -> Tensor:

@@ -101,13 +101,15 @@ class RidgeHead(Learner):
         correction = torch.linalg.solve(inner, misfit.unsqueeze(2)).squeeze(2)
         return plain - (correction.unsqueeze(1) @ heard).squeeze(1)
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        """Return every catalogue item's score for each episode's user.
-
-        Shapes:
-            output: float32, `[n_episodes, n_items]`.
-        """
+    def score(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        items: Tensor | None = None,
+    ) -> Tensor:
+        """Return the catalogue's scores, or some items'; see `Learner.score`."""
         if USER not in fast:
-            return super().score(episodes, fast, head)
-        scores: Tensor = head(fast[USER], episodes)
+            return super().score(episodes, fast, head, items)
+        scores: Tensor = head(fast[USER], episodes, items)
         return scores

@@ -130,7 +130,7 @@ class PrivateSteps:
                 self.learner,
                 self.head,
                 episodes,
-                seen.to(device),
+                seen.to_dense(self.sampler.num_items).to(device),
                 is_adapted=draw.is_adapted,
                 generator=generator,
             )

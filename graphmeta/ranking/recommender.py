@@ -42,12 +42,18 @@ class ColdStartRecommender(TrainedRecommender):
             default `relation_learner`: MAML over a `RelationEncoder`.
         channels: Width of the item embeddings.
         item_start: Where they start (`ItemTable`); None for "random" below 50 users a channel,
-            where adapting then changes little, and "spectral" from there on.
+            where adapting then changes little, and above 20 million interactions, whose spectrum
+            takes long; "spectral" between.
         num_neighbors: Users drawn per support item, then items drawn per such user.
         num_voters: Users drawn per support item whose items are voted for; None for all who share
             an item. Scoring then costs the same however many training users there are.
+        num_sampled: Items that training draws for every outer step, by popularity, to stand for
+            the catalogue in its softmax; 0 for the whole catalogue, None for the whole up to
+            50,000 items and 4,096 draws above.
         epochs: Most epochs of training (`MetaTrainer`).
         min_steps: Least outer steps of an epoch; users of small sets are visited again for it.
+        max_steps: Most outer steps of an epoch, so that training on millions of users looks at
+            validation users now and then; None for as many as its users make.
         patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
@@ -92,8 +98,10 @@ class ColdStartRecommender(TrainedRecommender):
         item_start: ItemStart | None = None,
         num_neighbors: tuple[int, int] = (4, 4),
         num_voters: int | None = None,
+        num_sampled: int | None = None,
         epochs: int = 20,
         min_steps: int = 50,
+        max_steps: int | None = None,
         patience: int = 3,
         batch_size: int = 64,
         lr: float = 3e-3,
@@ -127,8 +135,10 @@ class ColdStartRecommender(TrainedRecommender):
         self.item_start = item_start
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
+        self.num_sampled = num_sampled
         self.epochs = epochs
         self.min_steps = min_steps
+        self.max_steps = max_steps
         self.patience = patience
         self.batch_size = batch_size
         self.lr = lr

@@ -17,7 +17,7 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.item_table import ItemStart, start_for
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, NonFiniteError
-from graphmeta.meta.estimate_memory import estimate_memory, refuse_out_of_memory
+from graphmeta.meta.estimate_memory import refuse_out_of_memory
 from graphmeta.meta.inverse_propensity import inverse_propensity
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
@@ -41,8 +41,10 @@ class TrainedRecommender(Parameters, FittedRecommender):
     item_start: ItemStart | None
     num_neighbors: tuple[int, int]
     num_voters: int | None
+    num_sampled: int | None
     epochs: int
     min_steps: int
+    max_steps: int | None
     patience: int
     batch_size: int
     lr: float
@@ -240,7 +242,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
             "random_share": self.random_share,
             "shilled_share": self.shilled_share,
             "new_domain_share": self.new_domain_share,
+            "num_sampled": self.num_sampled,
             "min_steps": self.min_steps,
+            "max_steps": self.max_steps,
             "n_shards": self.n_shards,
             "on_non_finite": self.on_non_finite,
             "seed": self.seed,
@@ -249,21 +253,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
             scorer.learner, scorer.head, train, sampler=scorer.sampler, **(settings | changed)
         )
         if self.epochs:
-            self._refuse_out_of_memory(trainer, train)
+            with contextlib.suppress(NonFiniteError):  # Training itself will tell, and where.
+                refuse_out_of_memory(trainer.estimate_memory(), device=scorer.device)
         return trainer
-
-    def _refuse_out_of_memory(self, trainer: MetaTrainer, train: HeteroData) -> None:
-        with contextlib.suppress(NonFiniteError):  # Training itself will tell, and where.
-            estimate = estimate_memory(
-                trainer.learner,
-                trainer.head,
-                train,
-                sampler=trainer.sampler,
-                batch_size=self.batch_size,
-                k_max=self.k_max,
-                n_shards=trainer.n_shards,
-            )
-            refuse_out_of_memory(estimate, device=trainer.head.bias.device)
 
     @property
     def best_epoch(self) -> int:

@@ -38,13 +38,14 @@ class CSR:
     Shapes:
         indptr: int64, `[num_rows + 1]`.
         index: int64 or int32, `[num_edges]`; the neighbour in each slot.
-        edge_id: int64, `[num_edges]`; the column of `edge_index` that each slot came from.
+        edge_id: int64, `[num_edges]`; the column of `edge_index` that each slot came from. None
+            where that is the slot itself.
         time: `[num_edges]` or None; ascending within each row.
     """
 
     indptr: Tensor
     index: Tensor
-    edge_id: Tensor
+    edge_id: Tensor | None
     time: Tensor | None = None
 
     @property
@@ -84,13 +85,16 @@ class CSR:
         """
         _check_edges(edge_index, num_rows, time)
         row, neighbour = edge_index.detach().cpu()
-        edge_id = torch.arange(row.numel())
+        indptr = torch.zeros(num_rows + 1, dtype=torch.long)
+        torch.cumsum(torch.bincount(row, minlength=num_rows), dim=0, out=indptr[1:])
         if time is not None:
             time = time.detach().cpu()
             edge_id = torch.argsort(time, stable=True)
-        edge_id = edge_id[torch.argsort(row[edge_id], stable=True)]
-        indptr = torch.zeros(num_rows + 1, dtype=torch.long)
-        torch.cumsum(torch.bincount(row, minlength=num_rows), dim=0, out=indptr[1:])
+            edge_id = edge_id[torch.argsort(row[edge_id], stable=True)]
+        elif bool((row[1:] >= row[:-1]).all()):
+            return cls(indptr, neighbour, None)  # In order as it is, and not copied.
+        else:
+            edge_id = torch.argsort(row, stable=True)
         return cls(indptr, neighbour[edge_id], edge_id, None if time is None else time[edge_id])
 
 

@@ -18,6 +18,7 @@ from graphmeta.data.weighted_draw import draw_distinct
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.seen_items import SeenItems
 from graphmeta.tasks.support_draws import SupportDraws
 
 
@@ -25,10 +26,10 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
     """Yields episodes of training users with their whole rows, each user once per epoch.
 
     A batch draws one k, log-uniform in 1 to `k_max` (0 in one batch out of ten where users have
-    features). k items of a user, random ones or, where edges have times, the first ones, as new
-    users will show them, become the support; what else is in the user's row is the query. At least
-    one item is left for it, so users with a single item are left out. The user's own node is not
-    sampled.
+    features). k items of a user, random ones or, where edges have times, the first ones,
+    as new users will show them, become the support; what else is in the user's row is the query.
+    At least one item is left for it, so users with a single item are left out. The user's own node
+    is not sampled.
 
     Iterating again gives the next epoch. A batch is a function of `seed`, the epoch and its number
     in the epoch alone. So `DataLoader(loader, batch_size=None, num_workers=2)` gives the same
@@ -159,6 +160,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
             users: int64, `[n_episodes]`.
             output: an `EpisodeBatch`, and float32, `[n_episodes, n_items]`.
         """
+        episodes, seen = self.draw(users, k, in_order=in_order, generator=generator)
+        return episodes, seen.to_dense(self.sampler.num_items)
+
+    def draw(
+        self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
+    ) -> tuple[EpisodeBatch, SeenItems]:
+        """Return the same as `load`, with the users' items as a list and not as rows."""
         arrives = False
         if self.new_domain_share:
             arrives = float(torch.rand((), generator=generator)) < self.new_domain_share
@@ -170,14 +178,15 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         return self.sampler.sample(support, generator=generator, own_user=users), seen
 
     def _perhaps_shilled(
-        self, support: Support, seen: Tensor, generator: torch.Generator
+        self, support: Support, seen: SeenItems, generator: torch.Generator
     ) -> Support:
         """Return the support, in a share of the batches with a click that was not the user's."""
         draw, power = torch.rand(2, generator=generator).tolist()
         if draw >= self.shilled_share:
             return support
         weight = self._popularity.float().pow(power)
-        clicked = draw_distinct(weight, seen > 0, n=1, generator=generator)
+        is_known = seen.to_dense(len(weight)) > 0
+        clicked = draw_distinct(weight, is_known, n=1, generator=generator)
         return with_clicks(support, clicked)
 
     def _batches(self, epoch: int) -> Iterator[tuple[EpisodeBatch, Tensor]]:

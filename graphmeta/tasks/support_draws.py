@@ -10,6 +10,7 @@ from graphmeta.data.cold_users import Support
 from graphmeta.errors import DataError
 from graphmeta.tasks.csr import CSR
 from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.seen_items import SeenItems
 
 
 class SupportDraws:
@@ -35,8 +36,9 @@ class SupportDraws:
         self.is_timed = "time" in store
         item = store.edge_index[1]
         is_shared = (item.bincount() > 1 if counts is None else counts)[item]
+        edge_index = store.edge_index
         self._items = CSR.from_edge_index(
-            store.edge_index[:, is_shared],
+            edge_index if bool(is_shared.all()) else edge_index[:, is_shared],
             num_rows=int(graph["user"].num_nodes),
             time=store.time[is_shared] if self.is_timed else None,
         )
@@ -46,7 +48,6 @@ class SupportDraws:
         )
         self._rating: Tensor | None = store.rating[is_shared] if "rating" in store else None
         self._user_x: Tensor | None = graph["user"].x if "x" in graph["user"] else None
-        self._num_items = int(graph["item"].num_nodes)
         self.users = (self._items.indptr.diff() >= 2).nonzero().flatten()
         if not len(self.users):
             raise DataError(
@@ -63,7 +64,7 @@ class SupportDraws:
         generator: torch.Generator,
         share: float = 1.0,
         arrives: bool = False,
-    ) -> tuple[Support, Tensor]:
+    ) -> tuple[Support, SeenItems]:
         """Return up to k items of each user, leaving at least one, and all of the user's.
 
         Args:
@@ -76,7 +77,7 @@ class SupportDraws:
                 shown only where there are no others. Items without domains are in one.
 
         Shapes:
-            output: a `Support` of shape `[n_users, k]`, and float32 `[n_users, n_items]`.
+            output: a `Support` of shape `[n_users, k]`, and `SeenItems` of `n_users`.
         """
         items = self._items
         degree = items.indptr[users + 1] - items.indptr[users]
@@ -84,8 +85,7 @@ class SupportDraws:
         first = degree.cumsum(0) - degree
         position = torch.arange(len(row)) - first[row]
         slot = position + items.indptr[users][row]
-        seen = torch.zeros(len(users), self._num_items)
-        seen[row, items.index[slot]] = 1.0
+        seen = SeenItems(row, items.index[slot], len(users))
         if arrives or not in_order:
             # A random order within each user: sort by a random key, then by user, stably.
             order = torch.rand(len(row), generator=generator).argsort()
@@ -102,10 +102,10 @@ class SupportDraws:
             out[at] = values
             return out
 
-        rating, time = self._rating, items.time
+        rating, time, edge = self._rating, items.time, items.edge_id
         support = Support(
             filled(-1, items.index[slot]),
-            None if rating is None else filled(0.0, rating[items.edge_id[slot]]),
+            None if rating is None else filled(0.0, rating[slot if edge is None else edge[slot]]),
             None if time is None else filled(0.0, time[slot]),
             None if self._user_x is None else self._user_x[users],
         )

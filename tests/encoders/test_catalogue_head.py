@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-import graphmeta.encoders.catalogue_head as module
+import graphmeta.tasks.sampled_items as sampled_items
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead
 from graphmeta.encoders.catalogue_head import PARTS
@@ -65,12 +65,12 @@ def test_a_large_catalogue_is_sampled_in_the_inner_loop(
         return share.detach(), gradient
 
     exact, gradient = shares()
-    monkeypatch.setattr(module, "SAMPLED_ABOVE", 99)
-    monkeypatch.setattr(module, "N_DRAWN", 200_000)
+    monkeypatch.setattr(sampled_items, "SAMPLED_ABOVE", 99)
+    monkeypatch.setattr(sampled_items, "N_DRAWS", 200_000)
     many, its_gradient = shares()
     torch.testing.assert_close(many, exact, atol=5e-3, rtol=0)
     torch.testing.assert_close(its_gradient, gradient, atol=5e-3, rtol=0)
-    monkeypatch.setattr(module, "N_DRAWN", 20)
+    monkeypatch.setattr(sampled_items, "N_DRAWS", 20)
     few, _ = shares()
     assert bool((few < 0).all())  # The item itself counts, so that its share is below 1.
     torch.testing.assert_close(few, exact, atol=1.0, rtol=0)
@@ -142,3 +142,26 @@ def test_parameter_groups_hold_every_parameter_once(planted_graph: HeteroData) -
 def test_bad_input(planted_graph: HeteroData) -> None:
     with pytest.raises(ConfigError, match="channels=0"):
         CatalogueHead(planted_graph, channels=0)
+
+
+@pytest.mark.parametrize("num_voters", [None, 3])
+def test_some_items_score_as_they_do_in_the_catalogue(
+    planted_graph: HeteroData, num_voters: int | None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for node_type in ("user", "item"):
+        shape = planted_graph[node_type].num_nodes, 5
+        planted_graph[node_type].x = (torch.rand(shape, generator=generator) < 0.3).float()
+    head = CatalogueHead(planted_graph, channels=CHANNELS)
+    support = Support(torch.tensor([[3, 4], [5, -1], [-1, -1]]), user_x=planted_graph["user"].x[:3])
+    sampler = EpisodeSampler(planted_graph, num_voters=num_voters)
+    items, z = torch.tensor([0, 4, 5, 31, 99]), embeddings(3)
+    for own_user in (torch.tensor([7, -1, 2]), None):
+        episodes = sampler.sample(support, generator=generator, own_user=own_user)
+        own = z.clone().requires_grad_()
+        found, wanted = head(own, episodes, items), head(own, episodes)[:, items]
+        torch.testing.assert_close(found, wanted)
+        gradients = [torch.autograd.grad(y.sin().sum(), own)[0] for y in (found, wanted)]
+        torch.testing.assert_close(*gradients)
+        with torch.no_grad():  # New users alone are then scored by the head at rest.
+            torch.testing.assert_close(head(z, episodes, items), head(z, episodes)[:, items])

@@ -35,6 +35,15 @@ def test_rows_of_some_users() -> None:
     torch.testing.assert_close(found, torch.stack([ROWS[3], torch.zeros(5), ROWS[0], ROWS[2]]))
 
 
+def test_some_columns_of_rows_and_of_the_whole_matrix() -> None:
+    items = torch.tensor([1, 2, 4])
+    found = matrix().rows(torch.tensor([3, -1, 0]), items)
+    torch.testing.assert_close(found, torch.stack([ROWS[3], torch.zeros(5), ROWS[0]])[:, items])
+    some, x = matrix().columns(items), torch.eye(4)
+    assert some.shape == (4, 3)
+    torch.testing.assert_close(some.to_items(x), ROWS[:, items])
+
+
 def test_a_copy_works_alone() -> None:
     x = torch.eye(5)
     torch.testing.assert_close(copy.deepcopy(matrix()).to_users(x), ROWS.T)

@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.encoders import ItemTable
+from graphmeta.encoders import ItemTable, item_table
 from graphmeta.encoders.item_table import USERS_PER_CHANNEL, start_for
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.episode import RATES
@@ -45,11 +45,20 @@ def test_it_starts_as_the_ideal_low_pass_filter() -> None:
     torch.testing.assert_close(found / found.norm(), wanted / wanted.norm(), atol=1e-5, rtol=1e-4)
 
 
+def test_the_start_is_random_for_few_users_and_for_more_edges_than_a_spectrum_is_worth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = rows_of(n_copies=USERS_PER_CHANNEL // 2)
+    assert start_for(large, channels=2) == "spectral"
+    n_edges = large[RATES].edge_index.size(1)
+    monkeypatch.setattr(item_table, "SPECTRAL_UP_TO", n_edges - 1)
+    assert start_for(large, channels=2) == "random"
+
+
 def test_few_users_leave_nothing_of_theirs_in_its_start() -> None:
     graph, other = rows_of(n_copies=2), rows_of(n_copies=2)
     other[RATES].edge_index[1] = other[RATES].edge_index[1].flip(0)
     assert start_for(graph, channels=2) == "random"
-    assert start_for(rows_of(n_copies=USERS_PER_CHANNEL // 2), channels=2) == "spectral"
     first, second = (ItemTable(of, channels=2, start="random") for of in (graph, other))
     assert torch.equal(first.embedding, second.embedding)
     assert torch.equal(first.output, second.output)

@@ -67,15 +67,24 @@ class Broken(Learner):
             shift = shift / 0.0
         return {"shift": shift.unsqueeze(1)}
 
-    def score(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
-        scores = super().score(episodes, {}, head)
+    def score(
+        self,
+        episodes: EpisodeBatch,
+        fast: FastWeights,
+        head: CatalogueHead,
+        items: Tensor | None = None,
+    ) -> Tensor:
+        scores = super().score(episodes, {}, head, items)
         ramp = torch.arange(scores.size(1)).float()
+        if items is not None and self.fault != "columns":
+            ramp = items.float()
         return scores + fast["shift"] * ramp if "shift" in fast else scores
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
+        ("columns", "Broken scores some items otherwise than in the catalogue"),
         ("mutates", "Broken changed the shared weights"),
         ("mixes", r"Broken scores a user differently alone than in a batch \(row"),
         ("too few", r"adapts a user with fewer than min_support=2 edges \(row 2"),

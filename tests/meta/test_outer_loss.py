@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import NTXentLoss
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from graphmeta.encoders import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
-from graphmeta.meta import MAML
+from graphmeta.meta import (
+    MAML,
+    FineTuning,
+    Learner,
+    NeuralProcess,
+    Prototypes,
+    RelationNetwork,
+    Reptile,
+    RidgeHead,
+)
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
 from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.sampled_items import SampledItems
 
 DRAW = OuterDraw(k=2, in_order=False, is_adapted=False)
 
@@ -112,3 +124,58 @@ def test_bad_input(encoder: nn.Module, head: CatalogueHead, graph: HeteroData) -
     graph[RATES].edge_index = torch.tensor([[0, 1], [0, 1]])
     with pytest.raises(DataError, match="no training user has two items"):
         outer_loss_of(encoder, head, graph)
+
+
+LEARNERS: dict[str, Callable[[nn.Module], Learner]] = {
+    "maml": MAML,
+    "reptile": Reptile,
+    "fine-tuning": FineTuning,
+    "ridge": lambda e: RidgeHead(e, ridge=1.0),
+    "relation network": lambda e: RelationNetwork(e, channels=6),
+    "neural process": lambda e: NeuralProcess(e, channels=6),
+    "prototypes": lambda e: Prototypes(e, channels=6, metric_loss=NTXentLoss()),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("is_adapted", [False, True])
+def test_every_learner_takes_items_that_stand_for_the_catalogue(
+    name: str, is_adapted: bool, encoder: nn.Module, head: CatalogueHead, graph: HeteroData
+) -> None:
+    learner = LEARNERS[name](encoder).train()
+    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
+    generator = torch.Generator().manual_seed(0)
+    episodes, seen = EpisodeLoader(graph, sampler=sampler, k_max=3).load(
+        torch.arange(4), 2, in_order=False, generator=generator
+    )
+
+    def loss(sampled: SampledItems | None) -> Tensor:
+        return learner.outer_loss(
+            episodes,
+            head,
+            seen if sampled is None else seen[:, sampled.item],
+            is_adapted=is_adapted,
+            sampled=sampled,
+            generator=torch.Generator().manual_seed(1),
+        )
+
+    every = SampledItems(torch.arange(9), torch.zeros(9), n_items=9)
+    torch.testing.assert_close(loss(every), loss(None))
+
+
+def test_sampled_steps_descend_on_fewer_columns(
+    encoder: nn.Module, head: CatalogueHead, graph: HeteroData
+) -> None:
+    outer_loss = outer_loss_of(encoder, head, graph, num_sampled=2)
+    loss = outer_loss(torch.tensor([0, 1]), DRAW, torch.Generator().manual_seed(0))
+    loss.backward()
+    learner = outer_loss.learner
+    sampled = learner.options["sampled"]
+    own = learner.episodes.own_user
+    dense = torch.zeros(12, 9).index_put_(tuple(graph[RATES].edge_index), torch.ones(()))
+    known = dense[own].sum(0).nonzero().flatten()  # All that the two have, drawn or not.
+    assert set(known.tolist()) <= set(sampled.item.tolist())
+    assert len(sampled.item) < 9
+    assert torch.equal(learner.seen, dense[own][:, sampled.item])
+    touched = head.table.output.grad.abs().sum(1).nonzero().flatten()
+    assert set(touched.tolist()) <= set(sampled.item.tolist())

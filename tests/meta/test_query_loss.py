@@ -9,6 +9,8 @@ from torch import Tensor
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError
 from graphmeta.meta import query_loss
+from graphmeta.tasks.sampled_items import ItemSampler, SampledItems
+from graphmeta.tasks.seen_items import SeenItems
 
 SHOWN = Support(torch.tensor([[0]]))
 
@@ -88,3 +90,32 @@ def test_bad_input() -> None:
     for power in (0.0, 1.5):
         with pytest.raises(ConfigError, match=f"power={power} is outside"):
             query_loss(torch.zeros(1, 2), SHOWN, torch.ones(1, 2), power=power)
+
+
+def test_sampled_items_estimate_the_loss_of_the_catalogue() -> None:
+    generator = torch.Generator().manual_seed(0)
+    n_users, n_items = 6, 300
+    scores = torch.randn(n_users, n_items, generator=generator)
+    support = Support(torch.arange(2 * n_users).view(n_users, 2))
+    row = torch.arange(n_users).repeat_interleave(5)
+    item = torch.cat([torch.tensor([2 * i, 2 * i + 1, 50 + i, 80 + i, 99]) for i in range(n_users)])
+    seen = SeenItems(row, item, n_users)
+    weight = torch.rand(n_items, generator=generator) + 0.5
+    scores.requires_grad_()
+    exact = query_loss(scores, support, seen.to_dense(n_items), weight=weight)
+    sampler = ItemSampler(20 * torch.rand(n_items, generator=generator), n_draws=1_000_000)
+    sampled = sampler.draw(generator, also=item)
+    columns = seen.among(sampled.item)
+    found = query_loss(scores[:, sampled.item], support, columns, weight=weight, sampled=sampled)
+    torch.testing.assert_close(found, exact, atol=5e-3, rtol=0)
+    its, wanted = (torch.autograd.grad(loss, scores)[0] for loss in (found, exact))
+    assert float((its - wanted).norm()) < 0.05 * float(wanted.norm())
+
+
+def test_the_users_own_query_counts_once_however_often_it_was_drawn() -> None:
+    scores = torch.tensor([[9.0, 1.0, 2.0, 0.0]])
+    seen = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    weights = torch.tensor([0.0, 5.0, -torch.inf, 0.0])
+    sampled = SampledItems(torch.arange(4), weights, n_items=4)
+    loss = query_loss(scores, SHOWN, seen, sampled=sampled)
+    torch.testing.assert_close(loss, query_loss(scores, SHOWN, seen))

@@ -36,7 +36,7 @@ def test_supports_are_the_users_own_items_and_leave_a_query() -> None:
     met = set()
     for _ in range(20):
         support, seen = draws.draw(torch.tensor([1, 0]), 2, in_order=False, generator=generator)
-        assert seen.tolist() == [[0, 0, 0, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0]]
+        assert seen.to_dense(7).tolist() == [[0, 0, 0, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0]]
         assert support.size.tolist() == [1, 2]
         assert set(support.item_index[0].tolist()) <= {3, 4, -1}
         assert len(set(support.item_index[1].tolist()) & {0, 1, 2}) == 2
@@ -59,7 +59,7 @@ def test_in_order_the_first_items_come_with_their_ratings_and_times() -> None:
 def test_items_that_nobody_else_has_are_neither_shown_nor_asked_for() -> None:
     draws = SupportDraws(graph_of(EDGES))
     support, seen = draws.draw(torch.tensor([0]), 10, in_order=False, generator=torch.Generator())
-    assert seen[0, 6] == 0
+    assert seen.to_dense(7)[0, 6] == 0
     assert 6 not in support.item_index
 
 
@@ -80,7 +80,7 @@ def test_users_arrive_in_a_domain() -> None:
         held = set()
         for row in range(len(users)):
             shown = support.item_index[row][support.mask[row]]
-            own = seen[row].nonzero().flatten()
+            own = seen.to_dense(graph["item"].num_nodes)[row].nonzero().flatten()
             counts = graph["item"].domain[own].bincount(minlength=2)
             of_shown = graph["item"].domain[shown].bincount(minlength=2)
             # All but one of the others' domain come before any of the new one's.
@@ -112,4 +112,8 @@ def test_the_items_that_count_may_be_given_so_that_other_users_decide_nothing() 
     _, seen = draws.draw(
         torch.tensor([0]), 1, in_order=False, generator=torch.Generator().manual_seed(0)
     )
-    assert seen[0].nonzero().flatten().tolist() == [0, 1, 6]  # Nobody else has 6; 2 is left out.
+    assert seen.to_dense(7)[0].nonzero().flatten().tolist() == [
+        0,
+        1,
+        6,
+    ]  # Nobody else has 6; 2 is left out.

@@ -101,6 +101,7 @@ class LabelledEpisodes:
     ) -> None:
         self.k_max, self.query_size, self.n_negatives = k_max, query_size, n_negatives
         self._draws = SupportDraws(graph)
+        self._num_items = int(graph["item"].num_nodes)
         n_items = int(graph["item"].num_nodes)
         self._order = torch.randperm(n_items, generator=torch.Generator().manual_seed(seed))
         self._place = self._order.argsort()
@@ -124,8 +125,8 @@ class LabelledEpisodes:
         k = 0 if first < 0.1 else min(self.k_max, int(math.exp(first * math.log(self.k_max + 1))))
         in_order = self._draws.is_timed and second < 0.5
         shown, seen = self._draws.draw(users, k, in_order=in_order, generator=generator)
-        is_own = seen > 0
-        is_query = is_own & (shown.to_dense(seen.size(1)) == 0)
+        is_own = seen.to_dense(self._num_items) > 0
+        is_query = is_own & (shown.to_dense(self._num_items) == 0)
         query, in_query = _random_items(is_query, self.query_size, generator)
         n_support = self.n_negatives * k
         other, is_other = _random_items(

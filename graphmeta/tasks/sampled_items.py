@@ -1,0 +1,111 @@
+"""Some items in place of a large catalogue, drawn so that a sum over them stands for the whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from graphmeta.data.cold_users import Support
+from graphmeta.errors import ConfigError
+from graphmeta.tasks.place_among import place_among
+
+# A catalogue above this size is sampled unless asked otherwise, by as many draws.
+SAMPLED_ABOVE, N_DRAWS = 50_000, 4096
+
+
+@dataclass(frozen=True)
+class SampledItems:
+    """Items by which sums over the catalogue are estimated (importance sampling).
+
+    `sum_j f_j` is estimated by `sum_m exp(log_weight_m) f_m`, without bias. An item that is there
+    for another reason than to have been drawn has no weight.
+
+    Args:
+        item: Distinct rows of the catalogue, ascending.
+        log_weight: Logarithm of how often each was drawn over how often it was expected to be;
+            `-inf` where it was not drawn.
+        n_items: Size of the catalogue.
+
+    Shapes:
+        item: int64, `[m]`.
+        log_weight: float32, `[m]`.
+    """
+
+    item: Int[Tensor, " m"]
+    log_weight: Float[Tensor, " m"]
+    n_items: int
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same items on a device."""
+        return type(self)(self.item.to(device), self.log_weight.to(device), self.n_items)
+
+    def shown(self, support: Support) -> Bool[Tensor, "n m"]:
+        """Return which of the items each user has shown."""
+        index = support.item_index
+        place = place_among(self.item, index)
+        row, slot = (place >= 0).nonzero().unbind(1)
+        out = torch.zeros(len(support), len(self.item), dtype=torch.bool, device=index.device)
+        out[row, place[row, slot]] = True
+        return out
+
+
+class ItemSampler:
+    """Draws items by their popularity, with replacement.
+
+    Args:
+        degree: How many users each item has; one is added, so that every item can come.
+        n_draws: How many to draw.
+
+    Shapes:
+        degree: `[n_items]`.
+
+    Raises:
+        ConfigError: `n_draws` is below 1.
+    """
+
+    def __init__(self, degree: Tensor, *, n_draws: int) -> None:
+        if n_draws < 1:
+            raise ConfigError(f"num_sampled={n_draws} must be at least 1")
+        self.n_draws = n_draws
+        # In double, whose sum over millions of items loses no popular one's share.
+        count = degree.cpu().double() + 1
+        self._until = count.cumsum(0)
+        self._log_share = (count / self._until[-1]).log().float()
+
+    def draw(
+        self, generator: torch.Generator, *, also: Int[Tensor, " n"] | None = None
+    ) -> SampledItems:
+        """Return the distinct items of a new draw.
+
+        Args:
+            generator: Draws, on the processor.
+            also: Items that must be among them, drawn or not.
+        """
+        at = torch.rand(self.n_draws, generator=generator, dtype=torch.float64) * self._until[-1]
+        drawn = torch.searchsorted(self._until, at, right=True).clamp(max=len(self._until) - 1)
+        together = drawn if also is None else torch.cat([drawn, also])
+        item, place = together.unique(return_inverse=True)
+        times = torch.bincount(place[: self.n_draws], minlength=len(item)).float()
+        log_weight = times.log() - math.log(self.n_draws) - self._log_share[item]
+        return SampledItems(item, log_weight, len(self._until))
+
+
+def sampler_for(degree: Tensor, n_draws: int | None) -> ItemSampler | None:
+    """Return what samples a catalogue, None where all of it is to count.
+
+    Args:
+        degree: How many users each item has.
+        n_draws: How many to draw; 0 for the whole catalogue, None for the whole up to 50,000
+            items and 4,096 above.
+
+    Raises:
+        ConfigError: `n_draws` is below 0.
+    """
+    if n_draws is None:
+        n_draws = N_DRAWS if len(degree) > SAMPLED_ABOVE else 0
+    return ItemSampler(degree, n_draws=n_draws) if n_draws else None
