@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from graphmeta.encoders import CatalogueHead
 from graphmeta.errors import ConfigError, GraphMetaError
 from graphmeta.experiments.manifest import environment
 from graphmeta.experiments.named_learners import build_learner
+from graphmeta.experiments.run_apart import run_apart
 from graphmeta.experiments.speed import Sizes, random_graph
 from graphmeta.meta import Learner, estimate_memory
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
@@ -142,11 +142,8 @@ def main(argv: list[str] | None = None) -> int:
         table.add_column(column, justify="left" if column == "configuration" else "right")
     try:
         for case in cases:
-            sides = []
-            for side in (estimated, measured):
-                # A process of its own for each, or the second would find its memory there.
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    sides.append(pool.apply(side, (case,)))
+            # A process of its own for each, or the second would find its memory there.
+            sides = [run_apart(side, case) for side in (estimated, measured)]
             shown = [f"{size / MIB:,.0f}" for size in sides]
             table.add_row(str(case), *shown, f"{sides[0] / sides[1]:.2f}")
     except GraphMetaError as error:

@@ -7,7 +7,6 @@ has the columns user, item and rating.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from rich.table import Table
 from graphmeta.data import from_file, planted_interactions
 from graphmeta.errors import GraphMetaError
 from graphmeta.experiments.manifest import peak_memory_mib
+from graphmeta.experiments.run_apart import run_apart
 
 COLUMNS = ["user", "item", "rating"]
 REPEATS = 5
@@ -77,8 +77,7 @@ def _report(path: str, console: Console) -> None:
     found = {}
     for name, read in (("table alone", read_table), ("graph", read_graph)):
         # A process of its own for each, or the second would find its memory already there.
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found[name] = pool.apply(measure, (read, path))
+        found[name] = run_apart(measure, read, path)
     rows = found["graph"][2]
     table = Table(title=f"Reading {rows:,} interactions, {REPEATS} times each")
     for column in ("what", "median s", "range s", "peak memory added, MiB"):

@@ -1,4 +1,4 @@
-"""What stores, sampling and ranking cost as interactions and catalogues grow.
+"""What stores, sampling, training and ranking cost as interactions and catalogues grow.
 
 Run it with `python -m graphmeta.experiments.scale`; `--resume FOLDER` continues a run. From a
 million interactions to a hundred million they are drawn, written and read under the run's folder,
@@ -17,11 +17,12 @@ from typing import Any
 from rich.console import Console
 
 from graphmeta.errors import GraphMetaError
-from graphmeta.experiments import scale_ranking, scale_sampling
+from graphmeta.experiments import scale_ranking, scale_sampling, scale_training
 from graphmeta.experiments.manifest import environment, now
 from graphmeta.experiments.run_folder import MANIFEST, RunFolder
 from graphmeta.experiments.scale_ingest import measure_ingest
 from graphmeta.experiments.scale_report import report
+from graphmeta.tasks.sampled_items import N_DRAWS
 
 PROGRAM = "graphmeta.experiments.scale"
 
@@ -88,11 +89,20 @@ def run(out: Path | None, resume: Path | None, is_small: bool) -> None:
     stores = {size.edges: folder.path / "stores" / size.name for size in chosen}
     rounds = 3 if is_small else 40
     _measured(folder, "sampling", partial(scale_sampling.measure, stores, rounds), console)
+    training = partial(
+        scale_training.measure,
+        stores,
+        epochs=3 if is_small else 5,
+        steps=2 if is_small else 20,
+        draws=256 if is_small else N_DRAWS,
+    )
+    _measured(folder, "training", training, console)
     catalogues = (500, 1000) if is_small else (10_000, 100_000, 1_000_000)
     _measured(folder, "ranking", partial(scale_ranking.measure, catalogues, 4 * rounds), console)
     found = {
         "ingest": [folder.read_json(f"ingest-{size.name}.json") for size in chosen],
         "sampling": folder.read_json("sampling.json"),
+        "training": folder.read_json("training.json"),
         "ranking": folder.read_json("ranking.json"),
     }
     text = report(found, folder.read_json(MANIFEST))

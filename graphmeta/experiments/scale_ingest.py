@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from graphmeta.data import write_power_law
 from graphmeta.experiments.manifest import peak_memory_mib
+from graphmeta.experiments.run_apart import run_apart
 from graphmeta.store import InteractionStore
 
 # A day's events, as a share of the interactions.
@@ -39,16 +38,11 @@ def measure_ingest(folder: Path, name: str, edges: int, users: int, items: int) 
         shutil.rmtree(path, ignore_errors=True)
     # Sorting may take what the arrays will, but no less than DuckDB needs for its own buffers.
     memory = f"{max(256, int(9 * edges / MIB))}MB"
-    found = _apart(_build, store, events, memory)
+    found = run_apart(_build, store, events, memory)
     shutil.copytree(store, copy)
-    found |= _apart(_append, copy, day, memory)
+    found |= run_apart(_append, copy, day, memory)
     shutil.rmtree(copy)
     return {"drawn": edges, "memory": memory, **found}
-
-
-def _apart(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, arguments)
 
 
 def _build(path: Path, events: Path, memory: str) -> dict[str, Any]:

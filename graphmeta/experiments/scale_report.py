@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphmeta.experiments.cost_model import Line
 from graphmeta.experiments.markdown_table import markdown_table
+
+# The name, the key and the unit of each cost that is fitted.
+STORE_COSTS = (
+    ("arrays", "arrays_mib", "MiB"),
+    ("peak of building", "peak_mib", "MiB"),
+    ("building", "build_s", "s"),
+    ("appending a day", "append_s", "s"),
+)
+TRAINING_COSTS = (
+    ("peak of training", "peak_mib", "MiB"),
+    ("reading the store", "read_s", "s"),
+    ("before the first step", "setup_s", "s"),
+    ("a step", "step_s", "s"),
+)
 
 
 def report(found: dict[str, Any], manifest: dict[str, Any]) -> str:
     """Return the report as Markdown.
 
     Args:
-        found: What was measured: "ingest", "sampling" and "ranking".
+        found: What was measured: "ingest", "sampling", "training" and "ranking".
         manifest: Who made it.
     """
     machine = manifest["machine"]
@@ -35,11 +50,15 @@ def report(found: dict[str, Any], manifest: dict[str, Any]) -> str:
             "",
             "## What a size costs",
             "",
-            *_cost_lines(found["ingest"]),
+            *_cost_lines(found["ingest"], STORE_COSTS),
             "",
             "## Sampling",
             "",
             *_sampling_lines(found["sampling"]),
+            "",
+            "## Training",
+            "",
+            *_training_lines(found["training"]),
             "",
             "## Ranking for one user",
             "",
@@ -79,17 +98,12 @@ def _ingest_table(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _cost_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _cost_lines(rows: list[dict[str, Any]], costs: Sequence[tuple[str, str, str]]) -> list[str]:
     """Return each cost as a line, fitted without the last size but one, on which it is checked."""
     *others, checked, last = rows
     fitted = [*others, last]
     lines = []
-    for name, key, unit in (
-        ("arrays", "arrays_mib", "MiB"),
-        ("peak of building", "peak_mib", "MiB"),
-        ("building", "build_s", "s"),
-        ("appending a day", "append_s", "s"),
-    ):
+    for name, key, unit in costs:
         line = Line.through([row["edges"] for row in fitted], [row[key] for row in fitted])
         found, told = checked[key], line.at(checked["edges"])
         lines.append(
@@ -143,6 +157,49 @@ def _sampling_lines(found: dict[str, Any]) -> list[str]:
         times = ", ".join(f"{ratio:.1f}" for ratio in ratios)
         lines += ["", f"PyG's sampler ({found['pyg']}) takes {times} times as long as ours."]
     return lines
+
+
+def _training_lines(found: dict[str, Any]) -> list[str]:
+    sizes: list[dict[str, Any]] = list(found["sizes"].values())
+    header = [
+        "interactions",
+        "users",
+        "items",
+        "read, s",
+        "before the first step, s",
+        "a step, ms",
+        "users a second",
+        "peak, GiB",
+        "loss, first and last epoch",
+    ]
+    rows = [
+        [
+            f"{one['edges']:,}",
+            f"{one['users']:,}",
+            f"{one['items']:,}",
+            f"{one['read_s']:.1f}",
+            f"{one['setup_s']:.1f}",
+            f"{1000 * one['step_s']:.0f}",
+            f"{one['users_per_s']:.0f}",
+            f"{one['peak_mib'] / 1024:.2f}",
+            f"{one['losses'][0]:.3f}, {one['losses'][-1]:.3f}",
+        ]
+        for one in sizes
+    ]
+    return [
+        f"The default recommender with {found['voters']} sampled voters for each item, "
+        f"{found['draws']:,} draws for the softmax and random item embeddings, "
+        f"{found['epochs']} epochs of {found['steps']} steps, of which the first warms up and a "
+        f"step is the median of the others; in a process of its own, which holds the graph "
+        f"({found['begun'][:10]}, commit {found['commit']}):",
+        "",
+        markdown_table(header, rows),
+        "",
+        *_cost_lines(sizes, TRAINING_COSTS),
+        "",
+        "Interactions are drawn at random, so that there is nothing to learn but popularity: the "
+        "loss says that steps are taken, not that they are worth it.",
+    ]
 
 
 def _ranking_lines(found: dict[str, Any]) -> list[str]:

@@ -39,5 +39,12 @@ def test_a_small_run_leaves_a_report_and_goes_on_where_it_stopped(
     assert f"| {largest['edges']:,} |" in report
     (arrays,) = (line for line in report.splitlines() if line.startswith("| arrays, MiB |"))
     assert abs(int(arrays.split("|")[5].split()[0])) < 20
+    trained = json.loads((out / "training.json").read_text())
+    for size, of_size in trained["sizes"].items():
+        assert 0.7 * int(size) < of_size["edges"] < int(size)
+        assert len(of_size["losses"]) == 3
+        assert of_size["peak_mib"] >= of_size["graph_mib"] > 100
+        assert f"| {of_size['edges']:,} | {of_size['users']:,} |" in report
+    assert "| peak of training, MiB |" in report
     assert scale.main(["--small", "--out", str(out)]) == 2
     assert "already holds files" in capsys.readouterr().err
