@@ -15,7 +15,8 @@ from graphmeta.bulk.bulk_folder import BulkFolder, digest, marks, refuse_other_s
 from graphmeta.bulk.bulk_report import BulkReport, PartRanked
 from graphmeta.bulk.gather import Gathered, gather, parquet_source
 from graphmeta.bulk.part_ranker import PartRanker, PartTask
-from graphmeta.bulk.ray_workers import rank_with_ray, refuse_without_ray
+from graphmeta.bulk.ray_workers import rank_with_ray
+from graphmeta.cluster.ray_cluster import refuse_without_ray
 from graphmeta.errors import ConfigError, DataNotFoundError
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.histories import OnUnknown
@@ -99,7 +100,7 @@ def rank_in_bulk(
         if chosen not in get_args(known):
             raise ConfigError(f"{name}={chosen!r} must be one of {get_args(known)}")
     if workers != 0:
-        refuse_without_ray()
+        refuse_without_ray("rank in this process with workers=0")
     bundle = Path(bundle).absolute()
     if not bundle.is_file():
         raise DataNotFoundError(f"no file {bundle}; check the path")

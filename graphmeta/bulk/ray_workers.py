@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import shutil
@@ -15,36 +14,16 @@ import pyarrow as pa
 
 from graphmeta import errors
 from graphmeta.bulk.part_ranker import PartRanker, PartTask
+from graphmeta.cluster.ray_cluster import ray_cluster, refuse_too_many
 from graphmeta.errors import (
-    ConfigError,
     DistributedError,
     GraphMetaError,
-    MissingExtraError,
     OutOfMemoryError,
     OutputError,
 )
 
 # A part whose worker dies is begun so often; a part that kills every worker ends the job.
 TRIES = 4
-# Nothing is reported to anybody, devices are left as they are, and errors come as exceptions.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
-
-
-def refuse_without_ray() -> None:
-    """Check that Ray is installed.
-
-    Raises:
-        MissingExtraError: It is not.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError(
-            'workers need ray; pip install "graphmeta[scale]", or rank in this process with '
-            "workers=0"
-        )
 
 
 def rank_with_ray(
@@ -80,12 +59,9 @@ def rank_with_ray(
         _tries_folder(task).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {_tries_folder(task)}: {error.strerror}") from error
-    with _cluster(workers) as processors:
+    with ray_cluster(workers) as processors:
         size = min(workers or processors, len(parts))
-        if size > processors:
-            raise ConfigError(
-                f"workers={size} exceeds the {processors} processors of the Ray cluster; lower it"
-            )
+        refuse_too_many(size, processors)
         with _quiet_data():
             numbers = [{"part": part} for part in parts]
             rows = ray.data.from_items(numbers, override_num_blocks=len(parts)).map_batches(
@@ -172,37 +148,6 @@ def _error_of(row: dict[str, Any]) -> GraphMetaError:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
-
-
-@contextlib.contextmanager
-def _cluster(workers: int | None) -> Iterator[int]:
-    """Yield how many processors the cluster has, the caller's or one that is started here."""
-    import ray
-
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if "RAY_ADDRESS" not in os.environ:
-            options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
-        with _environment(QUIET):
-            ray.init(**options)
-    try:
-        yield int(ray.cluster_resources().get("CPU", 0))
-    finally:
-        if is_ours:
-            ray.shutdown()
-
-
-@contextlib.contextmanager
-def _environment(wanted: dict[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for a while."""
-    new = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(new)
-    try:
-        yield
-    finally:
-        for name in new:
-            os.environ.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,10 @@
 Run it with `python -m graphmeta.experiments.tune --interactions ratings.csv --out runs/tune`. The
 study lies in the folder as an SQLite file, so that the same command goes on where it stopped. Test
 users are not looked at.
+
+With `--workers N` N trials run side by side, in processes of Ray, on a cluster if `RAY_ADDRESS`
+names one (`side_by_side`). Optuna chooses N at a time and hears of them in their order, so that
+what it chooses next does not hang on which was ready first.
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
+from graphmeta.cluster import side_by_side
 from graphmeta.data import ColdSplit
 from graphmeta.data.whole_file import write_whole
 from graphmeta.errors import ConfigError, GraphMetaError, MissingExtraError, OutputError
@@ -54,17 +59,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="splits")
     parser.add_argument("--trials", type=int, default=30, help="trials in all, earlier ones too")
     parser.add_argument("--epochs", type=int, default=20, help="most epochs of a trial")
+    parser.add_argument("--workers", type=int, default=0, help="trials at a time, with Ray")
     parser.add_argument("--out", type=Path, default=Path("runs/tune"), help="folder of the study")
     typed = vars(parser.parse_args(argv))
     console = Console()
     out, trials, epochs = typed.pop("out"), typed.pop("trials"), typed.pop("epochs")
+    workers = typed.pop("workers")
     try:
-        if trials < 1:
-            raise ConfigError(f"--trials {trials} must be at least 1")
+        if trials < 1 or workers < 0:
+            raise ConfigError(
+                f"--trials {trials} must be at least 1 and --workers {workers} 0 or more"
+            )
         given = {name: value for name, value in typed.items() if value is not None}
         data = load_run_data(ColdStartSettings(**{**given, "seeds": tuple(given["seeds"])}))
         study = _study(out, data, epochs)
-        _search(study, data.splits, trials, epochs, console)
+        with side_by_side(_figure, data.splits, epochs, workers=workers) as figures_of:
+            _search(study, figures_of, trials, max(1, workers), console)
         settings = _settings(study.best_params)
         best = {"settings": settings, "validation ndcg@10": study.best_value}
         write_whole(out / BEST, lambda path: path.write_text(json.dumps(best, indent=1) + "\n"))
@@ -72,9 +82,9 @@ def main(argv: list[str] | None = None) -> int:
         Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
         return 2
     words = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-    default = study.trials[0].value
     console.print(
-        f"NDCG@10 of validation users: {study.best_value:.4f}, {default:.4f} by the defaults\n"
+        f"NDCG@10 of validation users: {study.best_value:.4f}, {_default_figure(study):.4f} by the "
+        "defaults\n"
         f"ColdStartRecommender({words})",
         markup=False,
         soft_wrap=True,
@@ -112,37 +122,52 @@ def _study(out: Path, data: RunData, epochs: int) -> optuna.Study:
             f"the study in {out} is of other interactions, seeds or epochs; choose another --out"
         )
     study.set_user_attr("made of", made_of)
-    if not study.trials:
+    if _default_figure(study) is None:
         study.enqueue_trial(_defaults())
     return study
 
 
 def _search(
     study: optuna.Study,
-    splits: Sequence[ColdSplit],
+    figures_of: Callable[[Sequence[dict[str, Any]]], list[float]],
     n_trials: int,
-    epochs: int,
+    n_at_once: int,
     console: Console,
 ) -> None:
-    def objective(trial: optuna.Trial) -> float:
-        chosen = {name: trial.suggest_categorical(name, kind) for name, kind in CHOICES.items()}
-        figures = []
-        for split in splits:
-            model = ColdStartRecommender(**_settings(chosen), epochs=epochs, seed=split.seed)
-            model.fit(split.train, split.validation)
-            figures.append(max(model.validation_scores))
-        figure = float(np.mean(figures))
-        console.print(f"{trial.number}: {figure:.4f} {chosen}", markup=False, soft_wrap=True)
-        return figure
+    """Try settings until the study has so many trials."""
+    n_left = n_trials - sum(trial.value is not None for trial in study.trials)
+    while n_left > 0:
+        trials = [study.ask() for _ in range(min(n_at_once, n_left))]
+        chosen = [
+            {name: trial.suggest_categorical(name, kind) for name, kind in CHOICES.items()}
+            for trial in trials
+        ]
+        for trial, settings, figure in zip(trials, chosen, figures_of(chosen), strict=True):
+            study.tell(trial, figure)
+            console.print(f"{trial.number}: {figure:.4f} {settings}", markup=False, soft_wrap=True)
+        n_left -= len(trials)
 
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
-    study.optimize(objective, n_trials=max(0, n_trials - len(finished)))
+
+def _figure(splits: Sequence[ColdSplit], epochs: int, chosen: dict[str, Any]) -> float:
+    """Return the mean NDCG@10 of the splits' validation users."""
+    figures = []
+    for split in splits:
+        model = ColdStartRecommender(**_settings(chosen), epochs=epochs, seed=split.seed)
+        model.fit(split.train, split.validation)
+        figures.append(max(model.validation_scores))
+    return float(np.mean(figures))
 
 
 def _settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments of the recommender."""
     start = chosen["item_start"]
     return {**chosen, "item_start": None if start == "by size" else start}
+
+
+def _default_figure(study: optuna.Study) -> float | None:
+    """Return the figure of the default settings, None where they were not tried to the end."""
+    figures = [trial.value for trial in study.trials if trial.params == _defaults()]
+    return next((figure for figure in figures if figure is not None), None)
 
 
 def _defaults() -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """The search for settings on a small file."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from graphmeta.data import planted_interactions
+from graphmeta.errors import DistributedError
 from graphmeta.experiments import tune
 from graphmeta.ranking import ColdStartRecommender
 
@@ -39,6 +43,45 @@ def test_it_starts_from_the_defaults_and_goes_on(
     assert capsys.readouterr().out.startswith("NDCG@10 of validation users")
 
 
+def test_workers_are_given_as_many_trials_as_they_are(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    # Ray itself is tested in tests/cluster; here its workers are this process.
+    @contextlib.contextmanager
+    def here(function: Any, *shared: Any, workers: int) -> Iterator[Any]:
+        assert workers == 2
+        splits, epochs = shared
+        assert ([split.seed for split in splits], epochs) == ([0], 1)
+
+        def run(items: Any) -> list[float]:
+            rounds.append(len(items))
+            if rounds == [2]:
+                raise DistributedError("processes died")
+            return [float(item["lr"]) for item in items]
+
+        yield run
+
+    monkeypatch.setattr(tune, "side_by_side", here)
+    assert tune.main([*words, "--trials", "3", "--workers", "2"]) == 2
+    assert "processes died" in capsys.readouterr().err
+    # The same again goes on, and does not forget the defaults, which were among the lost.
+    assert tune.main([*words, "--trials", "3", "--workers", "2"]) == 0
+    assert rounds == [2, 2, 1]
+    assert f"{ColdStartRecommender().lr:.4f} by the defaults" in capsys.readouterr().out
+
+
+def test_a_trial_is_the_mean_of_the_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(self: ColdStartRecommender, *_: Any) -> None:
+        assert (self.epochs, self.item_start) == (4, None)
+        self.validation_scores = [self.lr, 0.1 * self.seed]
+
+    monkeypatch.setattr(ColdStartRecommender, "fit", fit)
+    splits: Any = [SimpleNamespace(seed=seed, train=None, validation=None) for seed in (2, 5)]
+    assert tune._figure(splits, 4, {"lr": 0.3, "item_start": "by size"}) == pytest.approx(0.4)
+
+
 def test_the_defaults_are_among_the_choices() -> None:
     for name, value in tune._defaults().items():
         assert value in tune.CHOICES[name]
@@ -58,5 +101,6 @@ def test_another_study_s_folder_is_refused(
 
 def test_bad_input(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert tune.main([*words, "--trials", "0"]) == 2
+    assert tune.main([*words, "--workers", "-1"]) == 2
     assert tune.main(["--interactions", "none.csv"]) == 2
     assert "none.csv" in capsys.readouterr().err
