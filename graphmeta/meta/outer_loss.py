@@ -133,7 +133,7 @@ class OuterLoss:
         if self._item_sampler is None:
             seen = items.to_dense(len(self.head.bias))
         else:
-            sampled = self._item_sampler.draw(generator, also=items.item)
+            sampled = self._item_sampler.draw(generator, seen=items.item)
             seen = items.among(sampled.item)
             sampled = sampled.to(device)
         episodes, seen = episodes.to(device), seen.to(device)

@@ -38,9 +38,9 @@ def query_loss(
     cost of a query item y is multiplied by w_y, and the optimum ranks by w_y times the probability.
 
     Of a large catalogue some items stand for the whole: both sums over it, of the softmax and of
-    the cost, are estimated from items drawn by popularity, each in place of as many as it was
-    expected to come from (sampled softmax with the log-q correction; Bengio and Senécal, 2008),
-    but for the user's own query, which counts exactly.
+    the cost, are estimated from items drawn by popularity and those of the other users, each in
+    place of as many as it was expected to come from (sampled softmax with the log-q correction;
+    Bengio and Senécal, 2008). The user's own query counts exactly.
 
     Args:
         scores: The catalogue's scores, or those of the sampled items.

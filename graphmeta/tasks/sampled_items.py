@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,13 +21,11 @@ SAMPLED_ABOVE, N_DRAWS = 50_000, 4096
 class SampledItems:
     """Items by which sums over the catalogue are estimated (importance sampling).
 
-    `sum_j f_j` is estimated by `sum_m exp(log_weight_m) f_m`, without bias. An item that is there
-    for another reason than to have been drawn has no weight.
+    `sum_j f_j` is estimated by `sum_m exp(log_weight_m) f_m`, without bias.
 
     Args:
         item: Distinct rows of the catalogue, ascending.
-        log_weight: Logarithm of how often each was drawn over how often it was expected to be;
-            `-inf` where it was not drawn.
+        log_weight: Logarithm of how often each came over how often it was expected to.
         n_items: Size of the catalogue.
 
     Shapes:
@@ -57,8 +54,12 @@ class SampledItems:
 class ItemSampler:
     """Draws items by their popularity, with replacement.
 
+    The items of a batch of random users come by popularity too, and so count as draws that cost
+    nothing (in-batch negatives; Yi et al., RecSys 2019).
+
     Args:
-        degree: How many users each item has; one is added, so that every item can come.
+        degree: How many users each item has; one is added for the draws, so that every item can
+            come.
         n_draws: How many to draw.
 
     Shapes:
@@ -73,26 +74,27 @@ class ItemSampler:
             raise ConfigError(f"num_sampled={n_draws} must be at least 1")
         self.n_draws = n_draws
         # In double, whose sum over millions of items loses no popular one's share.
-        count = degree.cpu().double() + 1
-        self._until = count.cumsum(0)
-        self._log_share = (count / self._until[-1]).log().float()
+        self._degree = degree.cpu().double()
+        self._until = (self._degree + 1).cumsum(0)
+        self._n_edges = float(self._degree.sum().clamp(min=1))
 
     def draw(
-        self, generator: torch.Generator, *, also: Int[Tensor, " n"] | None = None
+        self, generator: torch.Generator, *, seen: Int[Tensor, " n"] | None = None
     ) -> SampledItems:
         """Return the distinct items of a new draw.
 
         Args:
             generator: Draws, on the processor.
-            also: Items that must be among them, drawn or not.
+            seen: The items of a batch of random users, one by one; all will be there.
         """
         at = torch.rand(self.n_draws, generator=generator, dtype=torch.float64) * self._until[-1]
         drawn = torch.searchsorted(self._until, at, right=True).clamp(max=len(self._until) - 1)
-        together = drawn if also is None else torch.cat([drawn, also])
-        item, place = together.unique(return_inverse=True)
-        times = torch.bincount(place[: self.n_draws], minlength=len(item)).float()
-        log_weight = times.log() - math.log(self.n_draws) - self._log_share[item]
-        return SampledItems(item, log_weight, len(self._until))
+        n_seen = 0 if seen is None else len(seen)
+        together = drawn if seen is None else torch.cat([drawn, seen])
+        item, times = together.unique(return_counts=True)
+        degree = self._degree[item]
+        expected = self.n_draws * (degree + 1) / self._until[-1] + n_seen * degree / self._n_edges
+        return SampledItems(item, (times / expected).log().float(), len(self._until))
 
 
 def sampler_for(degree: Tensor, n_draws: int | None) -> ItemSampler | None:

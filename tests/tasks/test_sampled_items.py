@@ -24,12 +24,38 @@ def test_weighted_sums_are_the_catalogues_on_average() -> None:
     assert abs(float(mean - value.sum())) < 3 * float(error)
 
 
-def test_what_was_not_drawn_has_no_weight_and_what_was_has_the_ratio() -> None:
-    sampler = ItemSampler(torch.tensor([0.0, 0.0, 1e9]), n_draws=8)
-    some = sampler.draw(torch.Generator().manual_seed(0), also=torch.tensor([1, 2, 1]))
+def test_items_of_random_users_count_as_draws() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rates = torch.rand(60, 6, generator=generator) < torch.tensor([0.9, 0.5, 0.1, 0.3, 0.05, 0.7])
+    value = torch.tensor([1.0, 5.0, 2.0, -3.0, 0.5, 4.0])
+    sampler = ItemSampler(rates.sum(0), n_draws=4)
+    found = []
+    for _ in range(4000):
+        batch = torch.randperm(60, generator=generator)[:6]
+        seen = rates[batch].nonzero()[:, 1]
+        some = sampler.draw(generator, seen=seen)
+        assert set(seen.tolist()) <= set(some.item.tolist())
+        found.append((some.log_weight.exp() * value[some.item]).sum())
+    total = torch.stack(found)
+    assert float(total.mean()) == pytest.approx(float(value.sum()), abs=0.3)
+    # Far less noise than from the four draws alone.
+    alone = torch.stack(
+        [
+            (some.log_weight.exp() * value[some.item]).sum()
+            for some in (sampler.draw(generator) for _ in range(4000))
+        ]
+    )
+    assert float(total.std()) < 0.6 * float(alone.std())
+
+
+def test_a_weight_is_how_often_it_came_over_how_often_expected() -> None:
+    sampler = ItemSampler(torch.tensor([0.0, 3.0, 1e9]), n_draws=8)
+    some = sampler.draw(torch.Generator().manual_seed(0), seen=torch.tensor([1, 2, 1]))
     assert some.item.tolist() == [1, 2]
-    assert some.log_weight[0] == -torch.inf
-    assert float(some.log_weight[1]) == pytest.approx(0.0, abs=1e-6)  # 8 times, and 8 expected.
+    total = 1e9 + 3
+    expected = [8 * 4 / (total + 3) + 3 * 3 / total, 8 * (1e9 + 1) / (total + 3) + 3e9 / total]
+    wanted = torch.tensor([2 / expected[0], 9 / expected[1]]).log()  # 8 times drawn, once seen.
+    torch.testing.assert_close(some.log_weight, wanted)
 
 
 def test_shown_items_are_found_and_padding_is_not() -> None:
