@@ -159,7 +159,7 @@ def _loss_table(of_way: Mapping[str, list[Training]]) -> tuple[list[str], list[l
     for way, curve in curves.items():
         shown = [f"{loss:.4f}" for loss in curve] + [""] * (longest - len(curve))
         seconds = pd.Series([t.seconds for t in of_way[way]]).mean()
-        rows.append([way, f"{seconds:.0f}", *shown])
+        rows.append([way, "" if pd.isna(seconds) else f"{seconds:.0f}", *shown])
     return ["trained on", "s per epoch", *map(str, range(1, longest + 1))], rows
 
 
