@@ -46,7 +46,7 @@ def trainer_of(
 
 @pytest.mark.parametrize("num_sampled", [None, 5])
 def test_it_learns_the_planted_groups_for_users_it_never_saw(num_sampled: int | None) -> None:
-    trainer = trainer_of(two_groups(), batch_size=2, lr=0.005, num_sampled=num_sampled)
+    trainer = trainer_of(two_groups(), batch_size=8, lr=0.01, num_sampled=num_sampled)
     losses = [trainer.run_epoch() for _ in range(15)]
     assert losses == trainer.losses
     assert sum(losses[-3:]) / 3 < losses[0] - 0.2
