@@ -13,6 +13,7 @@ from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import from_file, from_sql, read_file
 from graphmeta.data.global_time_split import split_global_time
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.links import with_links
 from graphmeta.data.named_sets import NamedSet, load_item_table, load_named, named_sets
 from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.power_law import write_power_law
@@ -70,6 +71,7 @@ __all__ = [
     "with_clicked_users",
     "with_clicks",
     "with_domains",
+    "with_links",
     "without_users",
     "write_power_law",
 ]

@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
 from graphmeta.data.cold_users import ColdSplit, ColdUsers
+from graphmeta.data.links import carry_links
 from graphmeta.data.split import (
     Array,
     cold_users,
@@ -88,6 +89,7 @@ def _with_new_items(graph: HeteroData, training: Array, is_new: Array) -> tuple[
         item_x=graph["item"].x[chosen],
         item_x_names=graph["item"].get("x_names"),
     )
+    carry_links(known, train)
     return train, row
 
 

@@ -14,6 +14,9 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
 
+# What a `Support` holds of a user as such; all else is of each interaction.
+OF_USER = ("user_x", "links")
+
 
 @dataclass(frozen=True)
 class Support:
@@ -26,6 +29,9 @@ class Support:
         user_x: float32, `[n_users, n_features]` or None.
         weight: float32, `[n_users, k]`, how much each interaction counts for, or None where all
             count alike.
+        links: int64, `[n_users, n_links]`; rows of the training users to whom these users are
+            linked (`data.with_links`), -1 is padding; or None. Methods that know no links pass
+            over them.
     """
 
     item_index: Tensor
@@ -33,6 +39,7 @@ class Support:
     time: Tensor | None = None
     user_x: Tensor | None = None
     weight: Tensor | None = None
+    links: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.item_index.size(0))
@@ -71,7 +78,7 @@ class Support:
         taken = {
             f.name: v[:, columns]
             for f in fields(self)
-            if f.name != "user_x" and isinstance(v := getattr(self, f.name), Tensor)
+            if f.name not in OF_USER and isinstance(v := getattr(self, f.name), Tensor)
         }
         return replace(self, **taken)
 

@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.domains import domain_of
+from graphmeta.data.links import translated_links
 from graphmeta.data.split import (
     Array,
     cold_users,
@@ -111,7 +112,13 @@ def target_alone(split: ColdSplit) -> ColdSplit:
     validation, test = (
         replace(
             users,
-            first=replace(users.first, item_index=row[users.first.item_index]),
+            first=replace(
+                users.first,
+                item_index=row[users.first.item_index],
+                links=translated_links(
+                    users.first.links, split.train["user"].id_map, train["user"].id_map
+                ),
+            ),
             query_index=row[users.query_index],
             item_ids=train["item"].id_map,
             item_count=users.item_count[candidates],

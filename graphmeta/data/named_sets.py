@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import read_file
+from graphmeta.data.links import with_links
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.table import from_frame
 from graphmeta.errors import ConfigError, DataError, DataNotFoundError, MissingExtraError
@@ -65,6 +66,7 @@ class NamedSet:
         time: Column of times or of an order in time, if any.
         item: Columns of the item table that serve as features, if any.
         user: Columns of the user table that serve as features, if any.
+        has_links: There is a table of social links, `social.parquet`, with columns user and friend.
     """
 
     name: str
@@ -73,6 +75,7 @@ class NamedSet:
     time: str | None = None
     item: FeatureColumns | None = None
     user: FeatureColumns | None = None
+    has_links: bool = False
 
 
 _GENRES = FeatureColumns(multi_hot=("genres",))
@@ -84,15 +87,20 @@ _SETS = (
     NamedSet("amazon-book-kgat"),
     NamedSet("amazon-toys", time="order", item=_ATTRIBUTES),
     NamedSet(
-        "ciao", rating="rating", time="timestamp", item=FeatureColumns(categorical=("category",))
+        "ciao",
+        rating="rating",
+        time="timestamp",
+        item=FeatureColumns(categorical=("category",)),
+        has_links=True,
     ),
     NamedSet("citeulike-a", item=FeatureColumns(multi_hot=("tags",), min_count=10)),
     NamedSet(
         "douban-book-metahin",
         rating="rating",
         item=FeatureColumns(categorical=("authors", "publisher", "year"), min_count=10),
+        has_links=True,
     ),
-    NamedSet("filmtrust", rating="rating"),
+    NamedSet("filmtrust", rating="rating", has_links=True),
     NamedSet("globo-news", time="timestamp"),
     NamedSet("gowalla"),
     NamedSet("jester-1", rating="rating"),
@@ -100,6 +108,7 @@ _SETS = (
         "lastfm-hetrec",
         rating="rating",
         item=FeatureColumns(multi_hot=("tag_ids",), min_count=10),
+        has_links=True,
     ),
     NamedSet(
         "ml-100k",
@@ -120,6 +129,7 @@ _SETS = (
         "yelp-herec",
         rating="rating",
         item=FeatureColumns(categorical=("city",), multi_hot=("categories",)),
+        has_links=True,
     ),
     NamedSet("pyg:MovieLens100K", "pyg"),
     NamedSet("pyg:MovieLens1M", "pyg"),
@@ -140,6 +150,7 @@ def load_named(
     min_rating: float | None = None,
     item_features: bool = True,
     user_features: bool = True,
+    links: bool = False,
 ) -> HeteroData:
     """Load a named data set as a bipartite graph.
 
@@ -150,14 +161,18 @@ def load_named(
         min_rating: Lowest rating that counts as an interaction.
         item_features: Attach the item features that the set has.
         user_features: Attach the user features that the set has.
+        links: Attach the social links that the set has, see `with_links`.
 
     Raises:
         DataNotFoundError: The name is unknown (the nearest is suggested), or the folder or a
-            file of a local set is missing.
+            file of a local set is missing, or there are no links.
         ConfigError: A set that needs `data_root` was named without it.
         MissingExtraError: The package that carries the set is not installed.
     """
     entry = _entry(name)
+    if links and not entry.has_links:
+        linked = ", ".join(known.name for known in _SETS if known.has_links)
+        raise DataNotFoundError(f"the set {name!r} has no social links; those that have: {linked}")
     items: pd.DataFrame | None
     users: pd.DataFrame | None = None
     if entry.how == "package":
@@ -173,7 +188,7 @@ def load_named(
         users = _local_nodes(entry, entry.user, root, "user") if user_features else None
     if entry.name == "globo-news":
         frame = frame.assign(timestamp=frame["timestamp"] / 1000)  # Milliseconds in the source.
-    return from_frame(
+    graph = from_frame(
         frame,
         rating=entry.rating,
         time=entry.time,
@@ -181,6 +196,7 @@ def load_named(
         item_features=_features(entry.item, items, "item") if item_features else None,
         user_features=_features(entry.user, users, "user"),
     )
+    return with_links(graph, read_file(root / name / "social.parquet")) if links else graph
 
 
 def load_item_table(name: str = DEFAULT, *, data_root: str | Path | None = None) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
 from graphmeta.data.cold_users import ColdSplit, ColdUsers, Support
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.links import carry_links, links_into
 from graphmeta.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,7 +34,9 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
     is below 0.1, a validation user below 0.2, else a training user. The catalogue is every
     item of a training user. A history is ordered by time, ties by item id (as numbers where
     ids are numbers, else as strings); without time by `h(f"{S}/{u}/{i}")`. Interactions
-    outside the catalogue are dropped, then users with too short a history.
+    outside the catalogue are dropped, then users with too short a history. Where the graph has
+    links (`with_links`), those among training users stay, and a held-out user comes with the own
+    ones to training users.
 
     Args:
         graph: A graph with `(user, rates, item)` edges.
@@ -156,6 +159,7 @@ def training_graph(graph: HeteroData, edges: Array) -> tuple[HeteroData, Array]:
     if "domain" in graph["item"]:
         train["item"].domain = graph["item"].domain[torch.from_numpy(rows["item"]) >= 0]
         train["item"].domain_names = graph["item"].domain_names
+    carry_links(graph, train)
     return train, rows["item"]
 
 
@@ -204,6 +208,7 @@ def cold_users(
         store.rating[torch.from_numpy(first)] if "rating" in store else None,
         store.time[torch.from_numpy(first)] if "time" in store else None,
         graph["user"].x[torch.from_numpy(who)] if "x" in graph["user"] else None,
+        links=links_into(graph, torch.from_numpy(who), train),
     )
     return ColdUsers(
         IdMap(graph["user"].id_map.ids[who]),

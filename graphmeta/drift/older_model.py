@@ -17,8 +17,8 @@ from graphmeta.ranking.fitted_model import FittedModel
 class OlderModel:
     """Scores a newer catalogue by a model that knows an older one: what it cannot know comes last.
 
-    Items that are new to the model are left out of what users have shown, and rank below all
-    others, at random among themselves. This is what a model left alone is worth.
+    Items that are new to the model, and links, are left out of what is known of users; such items
+    rank below all others, at random among themselves. This is what a model left alone is worth.
 
     Args:
         model: Fitted some time ago; not changed.
@@ -53,4 +53,5 @@ class OlderModel:
             name: None if value is None else value.gather(1, order)
             for name, value in (("rating", support.rating), ("time", support.time))
         }
-        return replace(support, item_index=row.gather(1, order), **columns)
+        # The older model's users have other rows: links would name the wrong ones.
+        return replace(support, item_index=row.gather(1, order), links=None, **columns)

@@ -12,12 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.links import has_links
 from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.content_vote import ContentVote
 from graphmeta.encoders.feature_prior import FeaturePrior
 from graphmeta.encoders.item_table import ItemStart, ItemTable
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.resting_head import RestingHead
+from graphmeta.encoders.social_vote import SocialVote
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.encoders.vote import Vote
 from graphmeta.errors import ConfigError
@@ -26,17 +28,17 @@ from graphmeta.tasks.sampled_items import sampler_for
 
 # A catalogue above this size is ranked without scoring all of it; below, the product is faster.
 PRUNED_ABOVE = 2**18
-PARTS = ("vote", "content", "product", "prior")
+PARTS = ("vote", "content", "product", "prior", "social")
 
 
 class CatalogueHead(nn.Module):
     """Mixes the embedding product, the neighbours' and the features' votes and the prior.
 
     `score = a log vote + d log content + b z . F / sqrt(c) + g log popularity + bias +
-    FeaturePrior`, where `a`, `b`, `d` and `g` are learnt functions of the support size. (Pure
-    pooling loses what single neighbours know, and a vote cannot reach past the users who share an
-    item.) Without item features there is no `content`. A user without support is ranked by the
-    popularity and the user's features, where there are any.
+    FeaturePrior + SocialVote`, where `a`, `b`, `d` and `g` are learnt functions of the support
+    size. (Pure pooling loses what single neighbours know, and a vote cannot reach past the users
+    who share an item.) Without item features there is no `content`. A user without support is
+    ranked by the popularity and the user's features and links, where there are any.
 
     Args:
         graph: The training graph.
@@ -44,8 +46,8 @@ class CatalogueHead(nn.Module):
         item_start: Where the item embeddings start (`ItemTable`).
         seed: Draws the item embeddings' first numbers.
         without: Parts of the score to leave out, to see what they are worth: "vote", "content",
-            "product" or "prior", which is the popularity and the items' biases. Users without
-            support are ranked by the popularity all the same.
+            "product", "social" or "prior", which is the popularity and the items' biases. Users
+            without support are ranked by the popularity all the same.
 
     Attributes:
         pruned_above: Number of items above which not all of the catalogue need be scored.
@@ -91,6 +93,9 @@ class CatalogueHead(nn.Module):
         self.features = (
             FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
         )
+        self.social = SocialVote(self.vote) if has_links(graph) else None
+        if self.social is not None and "social" in without:
+            self.social.leave_out()
 
     drawn: Tensor | None
     drawn_log_weight: Tensor | None
@@ -156,10 +161,11 @@ class CatalogueHead(nn.Module):
             mixed = reduce(torch.add, (part for _, part in parts))
             is_shown = (episodes.support.size > 0).unsqueeze(1)
             scores = torch.where(is_shown, mixed, popularity.log())
-        if self.features is None or episodes.support.user_x is None:
-            return scores
-        rows = None if are_new else self.vote.interactions.rows(own, items)
-        return scores + self.features(episodes, rows, items)
+        if self.features is not None and episodes.support.user_x is not None:
+            rows = None if are_new else self.vote.interactions.rows(own, items)
+            scores = scores + self.features(episodes, rows, items)
+        social = self._social(z, episodes, items)
+        return scores if social is None else scores + social
 
     def prunes(self, episodes: EpisodeBatch) -> bool:
         """Return whether `at_rest().best` is to rank these users.
@@ -171,6 +177,7 @@ class CatalogueHead(nn.Module):
         return (
             len(self.bias) > self.pruned_above
             and not has_features
+            and not self._is_linked(episodes)
             and not bool((episodes.own_user >= 0).any())
             and all(vote.voters_of(episodes) is not None for vote in self.votes().values())
         )
@@ -181,7 +188,7 @@ class CatalogueHead(nn.Module):
         """Return what the scores of `forward` are the sum of: "prior", "product" and the others.
 
         A user without support has a "prior" alone, the popularity; users with features have
-        "features" as well.
+        "features" as well, and users with links "social".
         """
         own = episodes.own_user
         popularity = self.vote.popularity(own)
@@ -191,7 +198,8 @@ class CatalogueHead(nn.Module):
         if self.features is not None and episodes.support.user_x is not None:
             rows = self.vote.interactions.rows(own) if bool((own >= 0).any()) else None
             parts["features"] = self.features(episodes, rows)
-        return parts
+        social = self._social(z, episodes)
+        return parts if social is None else {**parts, "social": social}
 
     def _parts(
         self, z: Tensor, episodes: EpisodeBatch, popularity: Tensor, items: Tensor | None = None
@@ -203,6 +211,23 @@ class CatalogueHead(nn.Module):
         yield "product", self._product(z, episodes, items)
         for name, vote in self.votes().items():
             yield name, at[name] * vote(z, episodes, self.table.embedding, popularity, items)
+
+    def _is_linked(self, episodes: EpisodeBatch) -> bool:
+        links = episodes.support.links
+        return self.social is not None and links is not None and bool((links >= 0).any())
+
+    def _social(
+        self, z: Tensor, episodes: EpisodeBatch, items: Tensor | None = None
+    ) -> Tensor | None:
+        """Return what the links add to the scores; None where nobody has any."""
+        links = episodes.support.links
+        if self.social is None or links is None or not self._is_linked(episodes):
+            return None
+        popularity = self.vote.popularity(episodes.own_user, items)
+        social: Tensor = self.social(
+            z, episodes, links, self.vote, self.table.embedding, popularity, items
+        )
+        return social
 
     def at_rest(self) -> RestingHead:
         """Return the head for new users, made once for weights that do not change."""
@@ -231,7 +256,7 @@ class CatalogueHead(nn.Module):
         is seen by few users, whose own rows its embedding then remembers.
         """
         mixers: list[nn.Module] = [*self.votes().values(), self.curve]
-        mixers += [] if self.features is None else [self.features]
+        mixers += [part for part in (self.features, self.social) if part is not None]
         curves = [parameter for mixer in mixers for parameter in mixer.parameters()]
         items = [self.table.embedding, self.table.output]
         others = [p for p in self.table.parameters() if all(p is not item for item in items)]

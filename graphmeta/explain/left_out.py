@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from graphmeta.data.cold_users import Support
+from graphmeta.data.cold_users import OF_USER, Support
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 
 
@@ -53,7 +53,7 @@ def leave_one_out(support: Support) -> Support:
     for name in (field.name for field in fields(Support)):
         value = getattr(support, name)
         if value is not None:
-            columns[name] = value.expand(k, -1) if name == "user_x" else value[0][kept]
+            columns[name] = value.expand(k, -1) if name in OF_USER else value[0][kept]
     return Support(**columns)
 
 

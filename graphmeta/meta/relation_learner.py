@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from graphmeta.data.links import TRUSTS
 from graphmeta.encoders.relation import RelationEncoder
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.meta.learner import Learner
@@ -39,6 +40,9 @@ def relation_learner(
     Raises:
         ConfigError: A number is out of its range.
     """
+    node_types, edge_types = metadata
+    # Episodes are of interactions; links vote in the head.
+    metadata = node_types, [edge_type for edge_type in edge_types if edge_type != TRUSTS]
     with weights_drawn_by(seed):
         encoder = RelationEncoder(metadata, out_channels=channels, edge_dim=EDGE_DIM)
         return wrap(encoder)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
+from graphmeta.data.links import has_links
 from graphmeta.data.split import split_hash
 from graphmeta.errors import ConfigError, DataError
 
@@ -38,6 +39,7 @@ def part_users(train: HeteroData, is_open: Tensor) -> tuple[HeteroData, HeteroDa
     """Return the graph of the open users and that of the private ones, with the same items.
 
     Every item of `train` is in both, with its features: the list of items is taken to be public.
+    Links between users are in neither.
 
     Args:
         train: A training graph.
@@ -66,8 +68,13 @@ def refuse_unlike(open_graph: HeteroData, private: HeteroData) -> None:
     """Check that private users' items are those of the open users, and the users are others.
 
     Raises:
-        DataError: They are not.
+        DataError: They are not, or one of the graphs has links.
     """
+    if has_links(open_graph) or has_links(private):
+        raise DataError(
+            "links are of two users, and what they teach is not accounted for; make both graphs "
+            "with part_users, which leaves links out"
+        )
     if not np.array_equal(open_graph["item"].id_map.ids, private["item"].id_map.ids):
         raise DataError(
             "open and private users must have the same items in the same order; make both graphs "

@@ -209,6 +209,9 @@ class FittedModel:
                 "gate": sorted(scorer.gate.items()),
                 "seed": scorer.seed,
             }
+            if scorer.head.social is not None:  # A state's links are rows of users.
+                users = self.train_graph["user"].id_map.ids
+                about["users"] = pd.util.hash_array(users).tolist()
             if scorer.half_life is not None:  # Own weights are then others.
                 about["half_life"] = scorer.half_life
             weights = [dict(scorer.learner.state_dict()), dict(scorer.head.state_dict())]

@@ -18,6 +18,7 @@ from graphmeta.ranking.histories import (
     histories_of_table,
     one_history,
 )
+from graphmeta.ranking.linked_rows import linked_rows, linked_rows_of_table
 from graphmeta.ranking.rank_histories import rank_histories, ranked_frame, refuse_k
 from graphmeta.ranking.ranked_items import Ranking
 from graphmeta.ranking.user_state import UserState, appended
@@ -34,6 +35,7 @@ class FittedRecommender(FittedModel):
         ratings: Iterable[Any] | None = None,
         times: Iterable[Any] | None = None,
         user_x: Tensor | None = None,
+        links: Iterable[Any] | None = None,
         include: Iterable[Any] | None = None,
         exclude: Iterable[Any] = (),
         filters: Mapping[str, Any] | None = None,
@@ -49,12 +51,14 @@ class FittedRecommender(FittedModel):
             ratings: A number for each item of the history, where the training graph has ratings.
             times: A number of seconds since 1970, or a date, for each; they set the order.
             user_x: The user's features where known, as `x` of the training graph's users.
+            links: Ids of the training users to whom the user is linked, where the training graph
+                has links (`data.with_links`).
             include: Ids of the only items that may be recommended; None for all.
             exclude: Ids of items that may not be.
             filters: What items must be like, by the columns of `describe_items`: a value, a list of
                 which one is enough, or `{"min": ..., "max": ...}`.
-            on_unknown: What to do about ids that are not in the catalogue: "raise", or leave them
-                out with ("warn") or without ("drop") a warning.
+            on_unknown: What to do about ids that are not in the catalogue, or not of training
+                users: "raise", or leave them out with ("warn") or without ("drop") a warning.
 
         Shapes:
             user_x: float32, `[n_features]`.
@@ -62,21 +66,22 @@ class FittedRecommender(FittedModel):
         Raises:
             UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
             ConfigError: `k` is not positive or exceeds the items left to recommend, a filter does
-                not fit the items, or there are ratings, times or features beside a state.
-            DataError: The recommender is not fitted, `user_x` does not fit the training graph,
-                ratings or times do not fit the history, or the state is another model's.
+                not fit the items, or there are ratings, times, features or links beside a state.
+            DataError: The recommender is not fitted, `user_x` or `links` do not fit the training
+                graph, ratings or times do not fit the history, or the state is another model's.
         """
         unknown: tuple[Any, ...] = ()
         item_ids, weights = self.item_ids, None
         if isinstance(history, UserState):
-            if not (ratings is None and times is None and user_x is None):
+            if any(about is not None for about in (ratings, times, user_x, links)):
                 raise ConfigError(
-                    "a state holds its ratings, times and features; leave them out, or call update"
+                    "a state holds its ratings, times and features, and its links; leave them out, "
+                    "or call update"
                 )
             self._refuse_foreign(history)
             support, weights = history.support, [history.weights]
         else:
-            support, unknown = self._support(history, ratings, times, user_x, on_unknown)
+            support, unknown = self._support(history, ratings, times, user_x, links, on_unknown)
         allowed = self._allowed(include, exclude, filters, on_unknown)
         shown = support.item_index[0]
         refuse_k(k, int(allowed.sum() - allowed[shown].sum()))
@@ -96,6 +101,7 @@ class FittedRecommender(FittedModel):
         ratings: Iterable[Any] | None = None,
         times: Iterable[Any] | None = None,
         user_x: Tensor | None = None,
+        links: Iterable[Any] | None = None,
         on_unknown: OnUnknown = "raise",
     ) -> UserState:
         """Return what `recommend` needs to rank for one user again, without adapting again.
@@ -105,13 +111,15 @@ class FittedRecommender(FittedModel):
             ratings: A number for each item.
             times: A time for each item.
             user_x: The user's features.
+            links: Ids of the training users to whom the user is linked.
             on_unknown: What to do about ids that are not in the catalogue.
 
         Raises:
             UnknownIdError: An id is not in the catalogue, and `on_unknown` is "raise".
             DataError: As `recommend` raises it.
         """
-        return self.state_of(self._support(history, ratings, times, user_x, on_unknown)[0])
+        found, _ = self._support(history, ratings, times, user_x, links, on_unknown)
+        return self.state_of(found)
 
     def update(
         self,
@@ -140,7 +148,7 @@ class FittedRecommender(FittedModel):
                 interactions have not, or the other way round.
         """
         self._refuse_foreign(state)
-        new = self._support(history, ratings, times, None, on_unknown)[0]
+        new = self._support(history, ratings, times, None, None, on_unknown)[0]
         return self.state_of(appended(state.support, new))
 
     def _support(
@@ -149,6 +157,7 @@ class FittedRecommender(FittedModel):
         ratings: Iterable[Any] | None,
         times: Iterable[Any] | None,
         user_x: Tensor | None,
+        links: Iterable[Any] | None,
         on_unknown: OnUnknown,
     ) -> tuple[Support, tuple[Any, ...]]:
         """Return one user's support, and the ids that were left out."""
@@ -158,7 +167,10 @@ class FittedRecommender(FittedModel):
         ((_, support),) = histories.blocks(1)
         if user_x is not None:
             support = replace(support, user_x=self._checked(user_x).unsqueeze(0))
-        return support, histories.unknown
+        if links is None:
+            return support, histories.unknown
+        rows = linked_rows(self.train_graph, links, on_unknown=on_unknown)
+        return replace(support, links=rows.unsqueeze(0)), histories.unknown
 
     def state_of(self, support: Support) -> UserState:
         """Return the state of a user whose interactions are given as rows of the catalogue.
@@ -187,6 +199,8 @@ class FittedRecommender(FittedModel):
         item: str = "item",
         rating: str | None = None,
         time: str | None = None,
+        links: pd.DataFrame | None = None,
+        friend: str = "friend",
         include: Iterable[Any] | None = None,
         exclude: Iterable[Any] = (),
         filters: Mapping[str, Any] | None = None,
@@ -203,6 +217,9 @@ class FittedRecommender(FittedModel):
             item: Column with item ids.
             rating: Column with ratings, or None.
             time: Column with seconds since 1970 or dates, which set the order, or None.
+            links: A row per link of a new user to a training user, with the ids in the columns
+                `user` and `friend`, as `recommend` takes them; None where there are none.
+            friend: Column of `links` with the ids of the training users.
             include: Ids of the only items that may be recommended; None for all.
             exclude: Ids of items that may not be.
             filters: As in `recommend`.
@@ -229,7 +246,17 @@ class FittedRecommender(FittedModel):
             on_unknown=on_unknown,
         )
         allowed = self._allowed(include, exclude, filters, on_unknown)
-        blocks = list(rank_histories(self.fitted, histories, k=k, allowed=allowed))
+        rows = None
+        if links is not None:
+            rows = linked_rows_of_table(
+                self.train_graph,
+                links,
+                histories.users,
+                user=user,
+                friend=friend,
+                on_unknown=on_unknown,
+            )
+        blocks = list(rank_histories(self.fitted, histories, k=k, allowed=allowed, links=rows))
         return ranked_frame(blocks, histories.users, item_ids)
 
     def _allowed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ WEIGHTS = (0.15, 0.3, 0.6, 1.2, 2.4)
 # Of the active users' prior, which may be zero, this much is popularity.
 SMOOTHING = 0.01
 BATCH_SIZE = 256
+
+
+Candidate = TypeVar("Candidate")
 
 
 class Blend(NamedTuple):
@@ -105,7 +108,7 @@ class PriorBlend:
         return blend.weight * self.log_prior[blend.prior] if blend.weight else None
 
 
-def surest(figures: Mapping[Blend, Tensor], none: Blend) -> Blend:
+def surest(figures: Mapping[Candidate, Tensor], none: Candidate) -> Candidate:
     """Return the candidate with the highest mean gain over `none`, less its standard error.
 
     Shapes:
@@ -113,8 +116,8 @@ def surest(figures: Mapping[Blend, Tensor], none: Blend) -> Blend:
     """
     n_users = len(figures[none])
 
-    def least_gain(blend: Blend) -> float:
-        gain = figures[blend] - figures[none]
+    def least_gain(candidate: Candidate) -> float:
+        gain = figures[candidate] - figures[none]
         return float(gain.mean() - gain.std() / n_users**0.5) if n_users > 1 else 0.0
 
     best = max(figures, key=least_gain)

@@ -44,6 +44,7 @@ def rank_histories(
     k: int,
     allowed: Tensor,
     user_x: Tensor | None = None,
+    links: Tensor | None = None,
 ) -> Iterator[RankedBlock]:
     """Yield the users' best items, less the history, a block of users at a time.
 
@@ -53,10 +54,12 @@ def rank_histories(
         k: How many items to return.
         allowed: Which items may be recommended.
         user_x: The users' features.
+        links: Rows of the training users to whom they are linked, -1 for padding.
 
     Shapes:
         allowed: bool, `[n_items]`.
         user_x: float32, `[n_users, n_features]`.
+        links: int64, `[n_users, n_links]`.
 
     Raises:
         ConfigError: `k` is not positive, or exceeds the items left for some user.
@@ -65,6 +68,8 @@ def rank_histories(
     for users, support in histories.blocks(scorer.batch_size):
         if user_x is not None:
             support = replace(support, user_x=user_x[torch.from_numpy(users)])
+        if links is not None:
+            support = replace(support, links=links[torch.from_numpy(users)])
         items, scores = scorer.best(support, k=k, allowed=allowed)
         source = scorer.source(support.item_index.size(1))
         yield RankedBlock(users, support, items, scores, source)

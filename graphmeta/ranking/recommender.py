@@ -34,6 +34,9 @@ class ColdStartRecommender(TrainedRecommender):
     raised it: `gate` holds the choice. Without them all epochs count, nothing is added and every
     user is adapted.
 
+    Where the training graph has links between users (`data.with_links`), new users are known by
+    theirs as well (`SocialVote`); validation users then say how much links count (`link_factors`).
+
     Where `torch.distributed` is initialised, as under `torchrun`, `fit` trains data-parallel:
     every process calls it alike and ends with the same weights and gate (`MetaTrainer`).
 
@@ -45,8 +48,9 @@ class ColdStartRecommender(TrainedRecommender):
             where adapting then changes little, and above 20 million interactions, whose spectrum
             takes long; "spectral" between.
         num_neighbors: Users drawn per support item, then items drawn per such user.
-        num_voters: Users drawn per support item whose items are voted for; None for all who share
-            an item. Scoring then costs the same however many training users there are.
+        num_voters: Users drawn per support item whose items are voted for: training and scoring
+            then cost the same however many training users there are. None for all who share an
+            item, up to 10 million interactions, and 16 above.
         num_sampled: Items that training draws for every outer step, by popularity, to stand for
             the catalogue in its softmax; 0 for the whole catalogue, None for the whole up to
             50,000 items and 4,096 draws above.
@@ -164,8 +168,8 @@ class ColdStartRecommender(TrainedRecommender):
         """Write the trained model to one file, which `load` reads: whole, or not at all.
 
         The file holds weights, settings, the catalogue's ids, what `describe_items` was given and
-        the training graph, whose users (without their ids) vote for items. It holds tensors, text
-        and numbers only; reading it executes nothing.
+        the training graph, whose users vote for items: without their ids, unless there are links
+        between them. It holds tensors, text and numbers only; reading it executes nothing.
 
         Args:
             path: The file, by custom with the suffix `.gm`.
@@ -176,6 +180,7 @@ class ColdStartRecommender(TrainedRecommender):
             OutputError: The file cannot be written; an older one is as it was.
         """
         settings = {n: v for n, v in self.get_params().items() if n not in ("learner", "device")}
+        settings["num_voters"] = self.fitted.sampler.num_voters  # Of the graph it was fitted on.
         write_bundle(
             path,
             to_bundle(

@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import FORWARD, REVERSE, bipartite_graph
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.links import TRUSTS, has_links
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import ConfigError, DataError
@@ -36,7 +37,8 @@ def to_bundle(
 ) -> Bundle:
     """Return all that scores new users as `scorer` does.
 
-    The training graph is part of it: its users vote. Their ids are not.
+    The training graph is part of it: its users vote. Their ids are not, unless there are links
+    between them, which name users.
 
     Args:
         scorer: The trained model.
@@ -65,6 +67,8 @@ def to_bundle(
         config["blend"] = {str(k): list(blend) for k, blend in scorer.prior.chosen.items()}
         tensors["prior"] = dict(scorer.prior.log_prior)
     tables = {"item_ids": pa.table({"ids": _arrow_ids(train["item"].id_map)})}
+    if has_links(train):
+        tables["user_ids"] = pa.table({"ids": _arrow_ids(train["user"].id_map, "user")})
     if "x_names" in train["item"]:
         tables["item_x_names"] = pa.table({"names": pa.array(train["item"].x_names.ids)})
     if item_table is not None:
@@ -150,15 +154,17 @@ def _prior(bundle: Bundle, device: torch.device) -> PriorBlend | None:
 
 def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:
     unknown = [t for t in train.node_types if t not in ("user", "item")]
-    unknown += [t for t in train.edge_types if t not in (FORWARD, REVERSE)]
+    unknown += [t for t in train.edge_types if t not in (FORWARD, REVERSE, TRUSTS)]
     if unknown:
         raise DataError(
-            f"a bundle holds users, items and their interactions, not {unknown[0]}; train on a "
-            "graph without it to save the model"
+            "a bundle holds users, items, their interactions and links between users, not "
+            f"{unknown[0]}; train on a graph without it to save the model"
         )
     edges = train[RATES]
     tensors = {"edge_index": edges.edge_index.int()}
     tensors |= {name: edges[name] for name in ("rating", "time") if name in edges}
+    if has_links(train):
+        tensors["links"] = train[TRUSTS].edge_index.int()
     for name in FEATURES:
         node = train[name.removesuffix("_x")]
         if "x" in node:
@@ -168,24 +174,32 @@ def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:
 
 def _graph(bundle: Bundle) -> HeteroData:
     tensors, names = dict(bundle.tensors["graph"]), bundle.tables.get("item_x_names")
-    return bipartite_graph(
+    user_ids, links = bundle.tables.get("user_ids"), tensors.pop("links", None)
+    graph = bipartite_graph(
         tensors.pop("edge_index").long(),
-        user_ids=IdMap(range(bundle.config["n_users"])),
-        item_ids=IdMap(pd.Index(bundle.tables["item_ids"]["ids"].to_pandas())),
+        user_ids=IdMap(range(bundle.config["n_users"]) if user_ids is None else _ids(user_ids)),
+        item_ids=IdMap(_ids(bundle.tables["item_ids"])),
         item_x_names=None if names is None else IdMap(names["names"].to_pylist()),
         **tensors,
     )
+    if links is not None:
+        graph[TRUSTS].edge_index = links.long()
+    return graph
 
 
-def _arrow_ids(ids: IdMap) -> pa.Array:
+def _ids(table: pa.Table) -> pd.Index[Any]:
+    return pd.Index(table["ids"].to_pandas())
+
+
+def _arrow_ids(ids: IdMap, node: str = "item") -> pa.Array:
     try:
         array = pa.array(ids.ids)
     except pa.ArrowException as error:
         raise DataError(
-            f"item ids cannot be saved ({error}); use texts or numbers, all of one kind"
+            f"{node} ids cannot be saved ({error}); use texts or numbers, all of one kind"
         ) from error
     if pa.types.is_nested(array.type):
-        raise DataError(f"item ids of type {array.type} cannot be saved; use texts or numbers")
+        raise DataError(f"{node} ids of type {array.type} cannot be saved; use texts or numbers")
     return array
 
 

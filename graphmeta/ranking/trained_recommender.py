@@ -26,11 +26,16 @@ from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.fitted_recommender import FittedRecommender
+from graphmeta.ranking.link_weights import link_factors, with_link_factors
 from graphmeta.ranking.parameters import Parameters
 from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.usable_device import usable_device
 from graphmeta.ranking.validation_users import ValidationUsers
+from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
+
+# More interactions than this are too many for all of them to vote for every user.
+ALL_VOTE_UP_TO, SAMPLED_VOTERS = 10_000_000, 16
 
 
 class TrainedRecommender(Parameters, FittedRecommender):
@@ -195,7 +200,14 @@ class TrainedRecommender(Parameters, FittedRecommender):
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
     ) -> FewShotScorer:
-        """Return the scorer with the prior and the gate that validation users ask for."""
+        """Return the scorer with the prior and the gate that validation users ask for.
+
+        Links count as they ask for.
+        """
+        if scorer.head.social is not None and "social" not in self.without:
+            bare, sizes = scorer.gated(False), [0, *users.sizes]
+            factors = first(lambda: link_factors(bare, users.some, sizes, seed=self.seed))
+            scorer = with_link_factors(scorer, factors)
         if "prior" not in self.without and not self.propensity_power:
             prior = PriorBlend.of_graph(train, device=scorer.device)
             bare, sizes = scorer.gated(False), [0, *users.sizes]
@@ -221,7 +233,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 without=self.without,
             ).to(device)
         sampler = EpisodeSampler(
-            train, num_neighbors=self.num_neighbors, num_voters=self.num_voters
+            train,
+            num_neighbors=self.num_neighbors,
+            num_voters=voters_for(train) if self.num_voters is None else self.num_voters,
         )
         return FewShotScorer(learner, head, sampler, batch_size=self.batch_size, seed=self.seed)
 
@@ -262,6 +276,11 @@ class TrainedRecommender(Parameters, FittedRecommender):
         """The epoch whose weights were kept, 0 for those before training; the last without one."""
         scores = self.validation_scores
         return scores.index(max(scores)) if scores else len(self.losses)
+
+
+def voters_for(graph: HeteroData) -> int | None:
+    """Return how many voters to draw per support item: 16 above 10 million interactions, or all."""
+    return SAMPLED_VOTERS if graph[RATES].edge_index.size(1) > ALL_VOTE_UP_TO else None
 
 
 def _read_where_it_exists(checkpoint: str | Path) -> dict[str, Tensor] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from graphmeta.data.cold_users import Support
+from graphmeta.data.cold_users import OF_USER, Support
 
 
 def trimmed(support: Support) -> Support:
@@ -13,7 +13,7 @@ def trimmed(support: Support) -> Support:
     if bool(shown.all()):
         return support
     columns = {
-        field.name: value if value is None or field.name == "user_x" else value[:, shown]
+        field.name: value if value is None or field.name in OF_USER else value[:, shown]
         for field in fields(support)
         for value in [getattr(support, field.name)]
     }

@@ -116,7 +116,7 @@ def appended(known: Support, new: Support) -> Support:
     items = columns["item_index"][0]
     is_first = (items.unsqueeze(1) == items).int().argmax(1) == torch.arange(len(items))
     kept = {name: value[:, is_first] for name, value in columns.items()}
-    return Support(**kept, user_x=known.user_x)
+    return Support(**kept, user_x=known.user_x, links=known.links)
 
 
 def fingerprint(groups: list[dict[str, Tensor]], about: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.cold_users import Support
 from graphmeta.data.domains import domain_of
 from graphmeta.data.fake_clicks import with_clicks
+from graphmeta.data.links import has_links
 from graphmeta.data.weighted_draw import draw_distinct
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.tasks.episode import RATES, EpisodeBatch
@@ -26,7 +27,7 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
     """Yields episodes of training users with their whole rows, each user once per epoch.
 
     A batch draws one k, log-uniform in 1 to `k_max` (0 in one batch out of ten where users have
-    features). k items of a user, random ones or, where edges have times, the first ones,
+    features or links). k items of a user, random ones or, where edges have times, the first ones,
     as new users will show them, become the support; what else is in the user's row is the query.
     At least one item is left for it, so users with a single item are left out. The user's own node
     is not sampled.
@@ -98,7 +99,7 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         self.new_domain_share = new_domain_share
         self.seed = seed
         self.epoch = 0
-        self._k_min = 0 if "x" in graph["user"] else 1
+        self._k_min = 0 if "x" in graph["user"] or has_links(graph) else 1
         self._draws = SupportDraws(graph)
         self._popularity = graph[RATES].edge_index[1].bincount(minlength=size[1]).clamp(min=1)
 

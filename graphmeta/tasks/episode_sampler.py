@@ -81,7 +81,7 @@ class EpisodeSampler:
             own_user: int64, `[n_episodes]`.
 
         Raises:
-            DataError: A support item is not a row of the graph.
+            DataError: A support item, or a user that one is linked to, is not a row of the graph.
             ConfigError: There is neither generator nor seed, and neighbours must be drawn.
         """
         draw = partial(sample_neighbors, generator=generator, seed=seed)
@@ -91,6 +91,12 @@ class EpisodeSampler:
             raise DataError(
                 f"support item row {int(item.max())} is outside the catalogue of "
                 f"{self.num_items} items; map ids with the training graph's id_map"
+            )
+        links = support.links
+        if links is not None and links.numel() and int(links.max()) >= self.num_users:
+            raise DataError(
+                f"a link to user row {int(links.max())} is outside the {self.num_users} training "
+                "users; map ids with the training graph's id_map"
             )
         row, slot = support.mask.nonzero().unbind(1)
         of_row = None if own_user is None else own_user[row]

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
+from graphmeta.data.links import TRUSTS, LinkLists, has_links
 from graphmeta.errors import DataError
 from graphmeta.tasks.csr import CSR
 from graphmeta.tasks.episode import RATES
@@ -48,6 +49,9 @@ class SupportDraws:
         )
         self._rating: Tensor | None = store.rating[is_shared] if "rating" in store else None
         self._user_x: Tensor | None = graph["user"].x if "x" in graph["user"] else None
+        self._links: LinkLists | None = None
+        if has_links(graph):
+            self._links = LinkLists(graph[TRUSTS].edge_index, int(graph["user"].num_nodes))
         self.users = (self._items.indptr.diff() >= 2).nonzero().flatten()
         if not len(self.users):
             raise DataError(
@@ -108,6 +112,7 @@ class SupportDraws:
             None if rating is None else filled(0.0, rating[slot if edge is None else edge[slot]]),
             None if time is None else filled(0.0, time[slot]),
             None if self._user_x is None else self._user_x[users],
+            links=None if self._links is None else self._links.of(users),
         )
         return support, seen
 

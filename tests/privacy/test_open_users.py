@@ -5,6 +5,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import FORWARD
+from graphmeta.data.links import TRUSTS
 from graphmeta.data.split import split_hash
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.privacy import open_users, part_users
@@ -56,4 +57,7 @@ def test_what_cannot_be_parted(planted_graph: HeteroData) -> None:
         refuse_unlike(graph, graph)
     private["item"].id_map = private["item"].id_map.select(torch.arange(99))
     with pytest.raises(DataError, match="the same items in the same order"):
+        refuse_unlike(graph, private)
+    graph[TRUSTS].edge_index = torch.tensor([[0], [1]])
+    with pytest.raises(DataError, match="links are of two users"):
         refuse_unlike(graph, private)

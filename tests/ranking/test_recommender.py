@@ -22,7 +22,7 @@ from graphmeta.errors import (
     UnknownIdError,
 )
 from graphmeta.meta import MAML, LiveMemory
-from graphmeta.ranking import evaluate
+from graphmeta.ranking import evaluate, trained_recommender
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.validation_users import ValidationUsers
@@ -316,3 +316,18 @@ def test_validation_users_may_choose_anew(split: ColdSplit) -> None:
     assert bare.rechosen(split.validation).gate.keys() == model.gate.keys()
     support = split.test.support(3)
     torch.testing.assert_close(again.score(support), model.score(support))
+
+
+def test_a_large_graph_gets_sampled_voters_which_are_saved(
+    split: ColdSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small(epochs=0).fit(split.train).fitted.sampler.num_voters is None
+    monkeypatch.setattr(trained_recommender, "ALL_VOTE_UP_TO", 100)
+    model = small(epochs=0).fit(split.train)
+    assert model.fitted.sampler.num_voters == 16
+    assert small(epochs=0, num_voters=3).fit(split.train).fitted.sampler.num_voters == 3
+    monkeypatch.undo()
+    model.save(tmp_path / "model.gm")
+    loaded = ColdStartRecommender.load(tmp_path / "model.gm")
+    assert loaded.fitted.sampler.num_voters == 16
+    assert torch.equal(model.score(split.test.support(3)), loaded.score(split.test.support(3)))

@@ -190,8 +190,8 @@ def test_what_cannot_be_saved(model: ColdStartRecommender, tmp_path: Path) -> No
 
 def test_other_nodes_are_not_forgotten_in_silence(graph: HeteroData, tmp_path: Path) -> None:
     model = ColdStartRecommender(channels=2, epochs=0).fit(graph)
-    graph["user", "trusts", "user"].edge_index = torch.tensor([[0], [1]])
-    with pytest.raises(DataError, match=r"not \('user', 'trusts', 'user'\); train on a graph"):
+    graph["user", "follows", "user"].edge_index = torch.tensor([[0], [1]])
+    with pytest.raises(DataError, match=r"not \('user', 'follows', 'user'\); train on a graph"):
         model.save(tmp_path / "m.gm")
 
 

@@ -4,6 +4,7 @@ from graphmeta.ranking.baselines.attribute_map import AttributeMap
 from graphmeta.ranking.baselines.content_knn import ContentKNN
 from graphmeta.ranking.baselines.ease import EASE
 from graphmeta.ranking.baselines.few_shot_linear import FewShotLinear
+from graphmeta.ranking.baselines.friend_popularity import FriendPopularity
 from graphmeta.ranking.baselines.graph_filter import GraphFilter
 from graphmeta.ranking.baselines.ials import IALS
 from graphmeta.ranking.baselines.item_knn import ItemKNN
@@ -15,6 +16,7 @@ from graphmeta.ranking.baselines.popularity import Popularity
 from graphmeta.ranking.baselines.random import Random
 from graphmeta.ranking.baselines.rank_one_svd import RankOneSVD
 from graphmeta.ranking.baselines.rm1 import RM1
+from graphmeta.ranking.baselines.social_knn import SocialKNN
 from graphmeta.ranking.baselines.tanp import TaNP
 from graphmeta.ranking.baselines.user_knn import UserKNN
 
@@ -26,6 +28,7 @@ __all__ = [
     "AttributeMap",
     "ContentKNN",
     "FewShotLinear",
+    "FriendPopularity",
     "GraphFilter",
     "ItemKNN",
     "LightGCN",
@@ -34,6 +37,7 @@ __all__ = [
     "Popularity",
     "Random",
     "RankOneSVD",
+    "SocialKNN",
     "TaNP",
     "UserKNN",
 ]

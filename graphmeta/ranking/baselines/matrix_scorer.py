@@ -17,8 +17,8 @@ from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 class MatrixScorer(ABC):
     """A baseline that learns from the binary users-by-items matrix alone.
 
-    Subclasses learn in `_fit` and score users with at least one interaction in `_score`; a user
-    with none gets the logarithm of popularity.
+    Subclasses learn in `_fit` and score users of whom something is known in `_score`, by default
+    those with at least one interaction; the others get the logarithm of popularity.
     """
 
     _matrix: TrainingMatrix | None = None
@@ -45,13 +45,17 @@ class MatrixScorer(ABC):
         """
         matrix = self._fitted()
         matrix.check(support)
-        shown = support.size > 0
+        shown = self._is_known(support)
         if bool(shown.all()):
             return self._score(matrix, support)
         scores = matrix.log_popularity.repeat(len(support), 1)
         if bool(shown.any()):
             scores[shown] = self._score(matrix, support[shown])
         return scores
+
+    def _is_known(self, support: Support) -> Tensor:
+        """Return of which users something is known; the others get the popularity."""
+        return support.size > 0
 
     def _fitted(self) -> TrainingMatrix:
         if self._matrix is None:
@@ -63,7 +67,7 @@ class MatrixScorer(ABC):
 
     @abstractmethod
     def _score(self, matrix: TrainingMatrix, support: Support) -> Tensor:
-        """Score users who have shown at least one interaction."""
+        """Score users of whom something is known."""
 
 
 def check_at_least(low: float, **values: float) -> None:

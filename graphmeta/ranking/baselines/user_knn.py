@@ -71,10 +71,16 @@ class UserKNN(MatrixScorer):
         )
 
     def _score(self, matrix: TrainingMatrix, support: Support) -> Tensor:
+        return rank_unscored_by_popularity(self._votes(matrix, support), matrix.log_popularity)
+
+    def _overlap(self, matrix: TrainingMatrix, support: Support) -> Tensor:
+        return matrix.overlap(support)
+
+    def _votes(self, matrix: TrainingMatrix, support: Support) -> Tensor:
+        """Return each item's sum of the similarities of the neighbours who have it."""
         norm = matrix.user_count.pow(self.norm_exponent)
-        own = support.size.float().sqrt()[:, None]
-        similarity = matrix.overlap(support) / (own * norm + self.shrinkage)
+        own = support.size.clamp(min=1).float().sqrt()[:, None]
+        similarity = self._overlap(matrix, support) / (own * norm + self.shrinkage)
         # Powers of small ratios underflow; a row's scale does not change its ranking.
         similarity = similarity / similarity.amax(dim=1, keepdim=True).clamp(min=1e-30)
-        nearest = keep_largest(similarity.pow(self.power), self.neighbors)
-        return rank_unscored_by_popularity(matrix.votes(nearest), matrix.log_popularity)
+        return matrix.votes(keep_largest(similarity.pow(self.power), self.neighbors))

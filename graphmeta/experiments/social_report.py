@@ -1,0 +1,58 @@
+"""The table of methods for new users whose friends are known, as Markdown."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from graphmeta.experiments.ahead_table import ahead_table
+from graphmeta.experiments.contrasts import SHOWN
+from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.result_table import short
+
+OURS = "graphmeta-with-links"
+
+
+def social_report(per_user: pd.DataFrame, sessions: str) -> str:
+    """Return the methods' NDCG@10 of users with links and of all, and what ours is ahead by.
+
+    Args:
+        per_user: Columns data, method, seed, user, k, n_links and ndcg@10.
+        sessions: Who computed the cells, as a Markdown list.
+    """
+    parts = [
+        "# New users with friends",
+        sessions,
+        "NDCG@10 of test users who show their first k items. Methods down to *graphmeta* are given "
+        "no links; all others know to which training users a new user is linked. Baselines are "
+        "tuned for each k on the validation users.",
+    ]
+    for name, found in per_user.groupby("data", sort=False):
+        linked = found[found["n_links"] > 0]
+        users = found.drop_duplicates(["seed", "user"])
+        links = users["n_links"][users["n_links"] > 0]
+        parts += [
+            f"## {name}",
+            f"{len(users)} test users over {users['seed'].nunique()} splits, of whom {len(links)} "
+            f"are linked to a training user, to {links.median():.0f} at the median.",
+            "Users with links:",
+            _means(linked),
+        ]
+        if OURS in set(found["method"]):
+            parts += [
+                f"What *{OURS}* is ahead by for users with links, paired by user, with the 95 % "
+                "interval; p of a sign-flip test, Holm-corrected over the table.",
+                ahead_table(linked, OURS),
+            ]
+        parts += ["All users:", _means(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _means(per_user: pd.DataFrame) -> str:
+    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack().sort_index(axis=1)
+    is_best = mean == mean.max()
+    rows = []
+    for method in mean.index:
+        figures = {k: short(float(mean.loc[method, k]), 4) for k in mean.columns}
+        cells = [f"**{text}**" if is_best.loc[method, k] else text for k, text in figures.items()]
+        rows.append([str(method), *cells])
+    return markdown_table(["method", *(f"k = {k}" for k in mean.columns)], rows)
