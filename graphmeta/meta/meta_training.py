@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -16,9 +15,9 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta.data_parallel import DataParallelGroup, refuse_wrapped
 from graphmeta.meta.estimate_memory import MemoryEstimate, estimate_of
-from graphmeta.meta.gradient_sum import GradientSum
 from graphmeta.meta.learner import Learner
-from graphmeta.meta.outer_loss import OuterDraw, OuterLoss, not_finite, told
+from graphmeta.meta.outer_gradient import OuterGradient
+from graphmeta.meta.outer_loss import OuterLoss, not_finite, told
 from graphmeta.meta.weight_average import WeightAverage
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -139,6 +138,13 @@ class MetaTrainer:
         self._users = _visited(self._outer_loss.loader.users, users)
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
+        self._gradient = OuterGradient(
+            self._outer_loss,
+            self._modules,
+            self.group,
+            n_shards=self.n_shards,
+            names_culprits=on_non_finite == "raise",
+        )
         if self.group.size > 1:
             self.group.refuse_other_settings({"lr": lr, "seed": seed, **self._settings(graph)})
             self.group.copy_from_first(self.weights().values())
@@ -224,10 +230,8 @@ class MetaTrainer:
 
     def _descend(self, users: Tensor) -> float:
         """Take one outer step; return its loss."""
-        loss, reason = self._backward(users)
-        if not math.isfinite(loss):  # On all ranks, whoever has the reason.
-            reasons = [reason for reason in self.group.gather(reason) if reason]
-            raise NonFiniteError("; ".join(reasons) or f"the sum of the outer losses is {loss}")
+        self._optimizer.zero_grad()
+        loss = self._gradient.backward(users, self._generator)
         named = dict(self._modules.named_parameters())
         gradients = {n: p.grad for n, p in named.items() if p.grad is not None}
         norm = nn.utils.get_total_norm(gradients.values())
@@ -240,37 +244,6 @@ class MetaTrainer:
         self._optimizer.step()
         self._average.note_step()
         return loss
-
-    def _backward(self, users: Tensor) -> tuple[float, str]:
-        """Give the parameters their outer gradients; return the loss, and why it is NaN here."""
-        self._optimizer.zero_grad()
-        draw = self._outer_loss.draw(self._generator)
-        if self.n_shards == 1:
-            return self._backward_shard(users, draw, self._generator, share=1.0)
-        seeds = torch.randint(2**62, (self.n_shards,), generator=self._generator).tolist()
-        shards = users.tensor_split(self.n_shards)
-        n_query = [self._outer_loss.n_query(shard, draw) for shard in shards]
-        gradients, reasons = GradientSum(self._modules.parameters(), self.group), []
-        for number in self.group.shards(self.n_shards):
-            if n_query[number]:
-                generator = torch.Generator().manual_seed(seeds[number])
-                share = n_query[number] / sum(n_query)
-                loss, reason = self._backward_shard(shards[number], draw, generator, share=share)
-                gradients.add(loss)
-                reasons += [reason] if reason else []
-        return gradients.reduce(), "; ".join(reasons)
-
-    def _backward_shard(
-        self, users: Tensor, draw: OuterDraw, generator: torch.Generator, *, share: float
-    ) -> tuple[float, str]:
-        """Leave the gradients of a shard; return its part of the loss, or NaN and why."""
-        names_culprits = self.on_non_finite == "raise"
-        try:
-            loss = self._outer_loss(users, draw, generator, names_culprits=names_culprits)
-        except NonFiniteError as error:
-            return math.nan, str(error)
-        (loss * share).backward()
-        return loss.item() * share, ""
 
     def weights(self) -> dict[str, Tensor]:
         """Return the trained parameters of learner and head by name; not copies."""
