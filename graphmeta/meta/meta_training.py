@@ -106,7 +106,9 @@ class MetaTrainer:
                 f"least 1, lr={lr} above 0 and adapted_share={adapted_share} in 0..1"
             )
         if max_steps is not None and max_steps < min_steps:
-            raise ConfigError(f"max_steps={max_steps} must be at least min_steps={min_steps}")
+            raise ConfigError(
+                f"max_steps={max_steps} must be at least min_steps={min_steps}; lower min_steps too"
+            )
         if on_non_finite not in get_args(OnNonFinite):
             raise ConfigError(
                 f"on_non_finite={on_non_finite!r} must be one of {get_args(OnNonFinite)}"

@@ -71,7 +71,7 @@ class ItemSampler:
 
     def __init__(self, degree: Tensor, *, n_draws: int) -> None:
         if n_draws < 1:
-            raise ConfigError(f"num_sampled={n_draws} must be at least 1")
+            raise ConfigError(f"n_draws={n_draws} must be at least 1")
         self.n_draws = n_draws
         # In double, whose sum over millions of items loses no popular one's share.
         self._degree = degree.cpu().double()
@@ -108,6 +108,8 @@ def sampler_for(degree: Tensor, n_draws: int | None) -> ItemSampler | None:
     Raises:
         ConfigError: `n_draws` is below 0.
     """
+    if n_draws is not None and n_draws < 0:
+        raise ConfigError(f"num_sampled={n_draws} must be 0, for the whole catalogue, or more")
     if n_draws is None:
         n_draws = N_DRAWS if len(degree) > SAMPLED_ABOVE else 0
     return ItemSampler(degree, n_draws=n_draws) if n_draws else None

@@ -74,5 +74,7 @@ def test_large_catalogues_are_sampled_unless_told_otherwise() -> None:
     asked = sampler_for(small, 7)
     assert asked is not None
     assert asked.n_draws == 7
-    with pytest.raises(ConfigError, match="num_sampled=-1 must be"):
+    with pytest.raises(ConfigError, match="num_sampled=-1 must be 0, for the whole"):
         sampler_for(small, -1)
+    with pytest.raises(ConfigError, match="n_draws=0 must be at least 1"):
+        ItemSampler(small, n_draws=0)
