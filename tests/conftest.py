@@ -1,6 +1,7 @@
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,31 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no data folder {root}; set GRAPHMETA_DATA_ROOT")
     return root
+
+
+@pytest.fixture(scope="session")
+def start_cluster() -> Callable[..., AbstractContextManager[None]]:
+    """Starts a Ray cluster of the caller's with two processors, for as long as a block lasts."""
+
+    @contextmanager
+    def start(**variables: str) -> Iterator[None]:
+        import ray
+
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (quiet | variables).items():
+                patch.setenv(name, value)
+            ray.init(
+                address="local",
+                num_cpus=2,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            yield
+            ray.shutdown()
+
+    return start
 
 
 @pytest.fixture

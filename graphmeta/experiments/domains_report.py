@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from graphmeta.experiments.ahead_table import ahead_table
-from graphmeta.experiments.contrasts import SHOWN
-from graphmeta.experiments.markdown_table import markdown_table
-from graphmeta.experiments.result_table import short
+from graphmeta.experiments.means_table import means_table
 
 OURS = "all-domains-graphmeta"
 
@@ -29,7 +27,7 @@ def domains_report(per_user: pd.DataFrame, sessions: str) -> str:
         "domains. A user shows the first k items of the domain; only its items are ranked. "
         "Methods of one domain see nothing else; those of all domains are fitted on "
         "all and are given what the user did in the others before.",
-        _means(per_user),
+        means_table(per_user),
     ]
     if OURS in set(per_user["method"]):
         parts += [
@@ -38,23 +36,8 @@ def domains_report(per_user: pd.DataFrame, sessions: str) -> str:
             ahead_table(_arrivals_apart(per_user), OURS),
         ]
     for target, held in per_user.groupby("target", sort=False):
-        parts += [f"## Domain {target}, {held['user'].nunique()} users", _means(held)]
+        parts += [f"## Domain {target}, {held['user'].nunique()} users", means_table(held)]
     return "\n\n".join(parts) + "\n"
-
-
-def _means(per_user: pd.DataFrame) -> str:
-    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack().sort_index(axis=1)
-    is_best = mean == mean.max()
-    rows = []
-    for method in mean.index:
-        cells = [
-            f"**{short(float(mean.loc[method, k]), 4)}**"
-            if is_best.loc[method, k]
-            else short(float(mean.loc[method, k]), 4)
-            for k in mean.columns
-        ]
-        rows.append([str(method), *cells])
-    return markdown_table(["method", *(f"k = {k}" for k in mean.columns)], rows)
 
 
 def _arrivals_apart(per_user: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from graphmeta.experiments.ahead_table import ahead_table
-from graphmeta.experiments.contrasts import SHOWN
-from graphmeta.experiments.markdown_table import markdown_table
-from graphmeta.experiments.result_table import short
+from graphmeta.experiments.means_table import means_table
 
 OURS = "graphmeta-with-links"
 
@@ -35,7 +33,7 @@ def social_report(per_user: pd.DataFrame, sessions: str) -> str:
             f"{len(users)} test users over {users['seed'].nunique()} splits, of whom {len(links)} "
             f"are linked to a training user, to {links.median():.0f} at the median.",
             "Users with links:",
-            _means(linked),
+            means_table(linked),
         ]
         if OURS in set(found["method"]):
             parts += [
@@ -43,16 +41,5 @@ def social_report(per_user: pd.DataFrame, sessions: str) -> str:
                 "interval; p of a sign-flip test, Holm-corrected over the table.",
                 ahead_table(linked, OURS),
             ]
-        parts += ["All users:", _means(found)]
+        parts += ["All users:", means_table(found)]
     return "\n\n".join(parts) + "\n"
-
-
-def _means(per_user: pd.DataFrame) -> str:
-    mean = per_user.groupby(["method", "k"], sort=False)[SHOWN].mean().unstack().sort_index(axis=1)
-    is_best = mean == mean.max()
-    rows = []
-    for method in mean.index:
-        figures = {k: short(float(mean.loc[method, k]), 4) for k in mean.columns}
-        cells = [f"**{text}**" if is_best.loc[method, k] else text for k, text in figures.items()]
-        rows.append([str(method), *cells])
-    return markdown_table(["method", *(f"k = {k}" for k in mean.columns)], rows)

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,10 @@ def test_a_cluster_of_ones_own_is_stopped_with_the_job(
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster(start_cluster: Callable[..., AbstractContextManager[None]]) -> Iterator[None]:
     """A cluster of the caller's, with two processors."""
-    variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+    with start_cluster():
         yield
-        ray.shutdown()
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,26 +8,12 @@ import ray.train.torch
 
 
 @pytest.fixture(scope="package")
-def cluster() -> Iterator[None]:
+def cluster(start_cluster: Callable[..., AbstractContextManager[None]]) -> Iterator[None]:
     """A cluster of the caller's, with two processors; to start one is what takes time."""
-    variables = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+    with start_cluster(
+        RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.2", RAY_TRAIN_ENABLE_PREEMPTION_WATCHER="0"
+    ):
         yield
-        ray.shutdown()
 
 
 @pytest.fixture
