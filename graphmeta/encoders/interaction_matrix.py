@@ -124,12 +124,17 @@ def _entries(pointer: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tens
 
 
 class _Product(torch.autograd.Function):
-    """`(A x^T)^T` with a fixed sparse A whose transpose is at hand for the gradient."""
+    """`(A x^T)^T` with a fixed sparse A whose transpose is at hand for the gradient.
+
+    In float32 whatever the precision of training: a vote counts, and not all processors have a
+    sparse product of fewer digits.
+    """
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(matrix, transposed)
-        return (matrix @ x.T.contiguous()).T.contiguous()
+        with torch.autocast(x.device.type, enabled=False):
+            return (matrix @ x.T.to(matrix.dtype).contiguous()).T.contiguous()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:

@@ -95,6 +95,8 @@ def run_report(typed: argparse.Namespace, report: Callable[[], str]) -> int:
 def made_by(program: str, argv: Sequence[str] | None) -> str:
     """Return the line of a report that says how, when and where it was made."""
     words = sys.argv[1:] if argv is None else argv
-    machine = environment()
+    about = environment()
+    machine = about["machine"]
     command = " ".join([f"python -m {program}", *words])
-    return f"`{command}`, {now()}, commit {machine['commit']}, {machine['machine']['cpu']}"
+    parts = [f"`{command}`", now(), f"commit {about['commit']}", machine["cpu"], machine["gpu"]]
+    return ", ".join(part for part in parts if part)

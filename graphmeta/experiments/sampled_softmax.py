@@ -18,11 +18,10 @@ import pandas as pd
 
 from graphmeta.data import ColdSplit
 from graphmeta.errors import ConfigError
-from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.fitted_splits import made_by, run_data_of, run_report, split_options
 from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.ways_table import QUALITY, quality_rows
 from graphmeta.ranking import ColdStartRecommender, evaluate
-from graphmeta.ranking.significance import compare_paired, holm
 
 PROGRAM = "graphmeta.experiments.sampled_softmax"
 WHOLE = "whole catalogue"
@@ -106,10 +105,7 @@ def _report(trainings: list[Training], typed: argparse.Namespace, argv: list[str
         "NDCG@10, less that of training on the whole catalogue, with the paired 95 % interval; "
         "p of a sign-flip test, Holm-corrected over the table.",
         "",
-        markdown_table(
-            ["trained on", "k", "NDCG@10", "difference", "interval", "relative", "p"],
-            _quality_rows(frames),
-        ),
+        markdown_table(QUALITY, quality_rows(frames)),
         "",
         "The outer loss of each epoch, mean over the splits that reached it, which for a sample is "
         "an estimate of that of the catalogue, and seconds per epoch:",
@@ -119,36 +115,6 @@ def _report(trainings: list[Training], typed: argparse.Namespace, argv: list[str
         made_by(PROGRAM, argv),
     ]
     return "\n".join(lines)
-
-
-def _quality_rows(frames: Mapping[str, pd.DataFrame]) -> list[list[str]]:
-    whole = frames[WHOLE]
-    mean = whole.groupby("k")[SHOWN].mean()
-    rows = [[WHOLE, str(k), f"{value:.4f}", "", "", "", ""] for k, value in mean.items()]
-    compared = pd.concat(
-        [
-            compare_paired(frame, whole).assign(
-                way=way, mean=frame.groupby("k")[SHOWN].mean().values
-            )
-            for way, frame in frames.items()
-            if way != WHOLE
-        ]
-    )
-    compared["p"] = holm(compared["p_value"])
-    for row in compared.to_dict("records"):
-        relative = row["difference"] / mean[row["k"]]
-        rows.append(
-            [
-                str(row["way"]),
-                str(row["k"]),
-                f"{row['mean']:.4f}",
-                f"{row['difference']:+.4f}",
-                f"{row['lower']:+.4f} to {row['upper']:+.4f}",
-                f"{relative:+.1%}",
-                f"{row['p']:.4f}",
-            ]
-        )
-    return rows
 
 
 def _loss_table(of_way: Mapping[str, list[Training]]) -> tuple[list[str], list[list[str]]]:

@@ -25,11 +25,13 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import from_frame
 from graphmeta.data.cold_users import Support
 from graphmeta.encoders import CatalogueHead
+from graphmeta.errors import ConfigError
 from graphmeta.experiments.manifest import environment
 from graphmeta.experiments.named_learners import build_learner
 from graphmeta.meta import MAML, Learner, query_loss
 from graphmeta.ranking.baselines import IALS
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.usable_device import usable_device
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -37,6 +39,7 @@ CHANNELS, STEPS, K = 64, 2, 5
 # Users ranked at once, and users who vote per support item.
 BLOCK, VOTERS = 128, 16
 REPEATS = 5
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Bench:
     support: Support
 
     @classmethod
-    def of(cls, sizes: Sizes) -> Bench:
+    def of(cls, sizes: Sizes, device: torch.device = CPU) -> Bench:
         """Return the bench of a random graph with a popularity that falls as 1 / rank."""
         graph = random_graph(sizes)
         generator = torch.Generator().manual_seed(1)
@@ -84,7 +87,7 @@ class Bench:
         return cls(
             sizes,
             graph,
-            CatalogueHead(graph, channels=CHANNELS),
+            CatalogueHead(graph, channels=CHANNELS).to(device),
             Support(torch.stack(rows)),
         )
 
@@ -99,7 +102,12 @@ class Bench:
         )
         if isinstance(learner, MAML):
             learner.max_views = None
-        return learner
+        return learner.to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where all is computed but the sampling."""
+        return self.head.bias.device
 
 
 def random_graph(sizes: Sizes) -> HeteroData:
@@ -118,13 +126,21 @@ def random_graph(sizes: Sizes) -> HeteroData:
     return from_frame(pd.concat([frame, every]).drop_duplicates())
 
 
-def in_turn(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def in_turn(
+    sides: Mapping[str, Callable[[], object]], repeats: int, device: torch.device = CPU
+) -> dict[str, list[float]]:
     """Return the seconds of each side, run one after the other, after a round to warm up."""
+
+    def finish() -> None:
+        if device.type == "cuda":  # Which goes on while the processor does.
+            torch.cuda.synchronize(device)
+
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
         for name, run in sides.items():
             start = time.perf_counter()
             run()
+            finish()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
@@ -137,8 +153,8 @@ def training_sides(bench: Bench) -> dict[str, Callable[[], object]]:
     other too; with a user's left-out edges side by side; and with the package `higher`, where it is
     installed, whose steps stay differentiable (it has no first-order form that learns).
     """
-    episodes = _sampled(bench.sampler(), bench.support)
-    seen = bench.support.to_dense(bench.sizes.items)
+    episodes = _sampled(bench.sampler(), bench.support).to(bench.device)
+    seen = bench.support.to_dense(bench.sizes.items).to(bench.device)
     seen[:, 0] = 1.0  # Something to predict besides the support.
     batched, single = bench.learner("maml").train(), bench.learner("maml").train()
     single.is_batched = False
@@ -195,7 +211,7 @@ def higher_step(learner: Learner, head: CatalogueHead) -> Callable[[EpisodeBatch
 def ranking_sides(bench: Bench, n_users: int) -> dict[str, Callable[[], list[Tensor]]]:
     """Return the bare product with top ten, iALS's fold-in, and sampling, adapting and ranking."""
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(n_users, CHANNELS, generator=generator)
+    z = torch.randn(n_users, CHANNELS, generator=generator).to(bench.device)
     items = bench.head.table.output.detach()
     ials = IALS(num_factors=CHANNELS, sweeps=1).fit(bench.graph)
 
@@ -234,20 +250,28 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m graphmeta.experiments.speed", allow_abbrev=False
     )
     parser.add_argument("--small", action="store_true", help="a smoke run in seconds")
-    is_small = parser.parse_args(argv).small
-    console, repeats = Console(), 1 if is_small else REPEATS
+    parser.add_argument("--device", default="cpu", help="where all is computed but the sampling")
+    typed = parser.parse_args(argv)
+    console, is_small = Console(), typed.small
+    repeats = 1 if is_small else REPEATS
+    try:
+        device = usable_device(typed.device)
+    except ConfigError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
     machine = environment()["machine"]
-    console.print(f"{machine['cpu']}, {machine['torch_threads']} threads, {repeats} repetitions")
+    name = machine["cpu"] if device.type == "cpu" else f"{machine['cpu']}, {machine['gpu']}"
+    console.print(f"{name}, {machine['torch_threads']} threads, {repeats} repetitions")
     sizes = SMALL if is_small else TRAINING
-    seconds = in_turn(training_sides(Bench.of(sizes)), repeats)
+    seconds = in_turn(training_sides(Bench.of(sizes, device)), repeats, device)
     n_users = {name: sizes.batch if name == "batched" else sizes.looped for name in seconds}
     per_user = {name: [s / n_users[name] for s in found] for name, found in seconds.items()}
     title = f"Meta-training, {sizes.batch} users, k = {K}, {STEPS} inner steps, d = {CHANNELS}"
     console.print(_table(f"{title}: ms per user", per_user, against="batched"))
     sizes = SMALL if is_small else RANKING
-    bench = Bench.of(sizes)
+    bench = Bench.of(sizes, device)
     for users in (sizes.batch, 1):
-        seconds = in_turn(ranking_sides(bench, users), repeats)
+        seconds = in_turn(ranking_sides(bench, users), repeats, device)
         title = f"Ranking {users} new users, k = {K}, on {sizes.items:,} items"
         title += f", {VOTERS} voters per item: ms"
         console.print(_table(title, seconds, against="bare product"))

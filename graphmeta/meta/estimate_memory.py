@@ -17,6 +17,7 @@ from graphmeta.errors import ConfigError, OutOfMemoryError
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.live_memory import LiveMemory
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
+from graphmeta.meta.precision import Precision
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 # Batches that are tried; the step of a larger one is read off the line through them.
@@ -72,6 +73,7 @@ def estimate_memory(
     batch_size: int = 128,
     k_max: int = 10,
     num_sampled: int | None = None,
+    precision: Precision = "float32",
     n_shards: int = 1,
 ) -> MemoryEstimate:
     """Return what an outer step of `MetaTrainer` with these settings will hold.
@@ -89,6 +91,7 @@ def estimate_memory(
         batch_size: Users per outer step.
         k_max: Largest support.
         num_sampled: Draws that stand for the catalogue, as in `MetaTrainer`.
+        precision: What losses are computed in.
         n_shards: Parts in which a batch runs.
 
     Raises:
@@ -107,6 +110,7 @@ def estimate_memory(
         k_max=k_max,
         adapted_share=1.0,
         num_sampled=num_sampled,
+        precision=precision,
     )
     return estimate_of(outer, batch_size=batch_size, n_shards=n_shards)
 

@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, NonFiniteError
 from graphmeta.meta.learner import Learner
+from graphmeta.meta.precision import Precision, computing_in
 from graphmeta.tasks.episode import RATES, EpisodeBatch
 from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -50,9 +51,10 @@ class OuterLoss:
         shilled_share: As in `EpisodeLoader`.
         new_domain_share: As in `EpisodeLoader`.
         num_sampled: Draws that stand for the catalogue (`sampler_for`); 0 for all of it.
+        precision: What losses are computed in (`computing_in`).
 
     Raises:
-        ConfigError: `k_max` is below 1, or a share out of its range.
+        ConfigError: `k_max` is below 1, a share out of its range, or there is no such precision.
         DataError: No user has two items, or the sampler is of another graph.
     """
 
@@ -71,11 +73,13 @@ class OuterLoss:
         shilled_share: float = 0.0,
         new_domain_share: float = 0.0,
         num_sampled: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
         if not 0 <= random_share <= 1:
             raise ConfigError(f"random_share={random_share} must be in 0..1")
         self.learner, self.head, self.adapted_share = learner, head, adapted_share
         self.random_share = random_share
+        self._computing = computing_in(precision, device=head.bias.device)
         self.loader = EpisodeLoader(
             graph,
             sampler=sampler,
@@ -158,14 +162,15 @@ class OuterLoss:
         draw: OuterDraw,
         generator: torch.Generator,
     ) -> Tensor:
-        loss = self.learner.outer_loss(
-            episodes,
-            self.head,
-            seen,
-            is_adapted=draw.is_adapted,
-            sampled=sampled,
-            generator=generator,
-        )
+        with self._computing:
+            loss = self.learner.outer_loss(
+                episodes,
+                self.head,
+                seen,
+                is_adapted=draw.is_adapted,
+                sampled=sampled,
+                generator=generator,
+            )
         if not bool(loss.isfinite()):
             raise NonFiniteError(f"the outer loss is {loss.item()}")
         return loss

@@ -14,6 +14,7 @@ from graphmeta.errors import ConfigError, DataError
 from graphmeta.meta.data_parallel import refuse_wrapped
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import OnNonFinite
+from graphmeta.meta.precision import Precision, computing_in
 from graphmeta.ranking.bundle import read_bundle, write_bundle
 from graphmeta.ranking.saved_recommender import from_bundle, to_bundle
 from graphmeta.ranking.trained_recommender import TrainedRecommender
@@ -54,6 +55,8 @@ class ColdStartRecommender(TrainedRecommender):
         num_sampled: Items that training draws for every outer step, by popularity, to stand for
             the catalogue in its softmax; 0 for the whole catalogue, None for the whole up to
             50,000 items and 4,096 draws above.
+        precision: What training computes losses in: "bfloat16" for mixed precision, for GPUs with
+            units for it (`computing_in`). Scores are computed in float32.
         epochs: Most epochs of training (`MetaTrainer`).
         min_steps: Least outer steps of an epoch; users of small sets are visited again for it.
         max_steps: Most outer steps of an epoch, so that training on millions of users looks at
@@ -91,7 +94,7 @@ class ColdStartRecommender(TrainedRecommender):
 
     Raises:
         ConfigError: `learner` is an encoder that no learner wraps or is wrapped itself
-            (`refuse_wrapped`), `device` is not there, or a number is out of range.
+            (`refuse_wrapped`), `device` or `precision` is not there, or a number is out of range.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class ColdStartRecommender(TrainedRecommender):
         num_neighbors: tuple[int, int] = (4, 4),
         num_voters: int | None = None,
         num_sampled: int | None = None,
+        precision: Precision = "float32",
         epochs: int = 20,
         min_steps: int = 50,
         max_steps: int | None = None,
@@ -140,6 +144,7 @@ class ColdStartRecommender(TrainedRecommender):
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
         self.num_sampled = num_sampled
+        self.precision = precision
         self.epochs = epochs
         self.min_steps = min_steps
         self.max_steps = max_steps
@@ -157,7 +162,7 @@ class ColdStartRecommender(TrainedRecommender):
         self.without = without
         self.n_shards = n_shards
         self.on_non_finite = on_non_finite
-        usable_device(device)
+        computing_in(precision, device=usable_device(device))
         self.device = device
         self.seed = seed
         self.losses = []

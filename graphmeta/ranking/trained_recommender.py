@@ -21,6 +21,7 @@ from graphmeta.meta.estimate_memory import refuse_out_of_memory
 from graphmeta.meta.inverse_propensity import inverse_propensity
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import MetaTrainer, OnNonFinite
+from graphmeta.meta.precision import Precision
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
@@ -47,6 +48,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
     num_neighbors: tuple[int, int]
     num_voters: int | None
     num_sampled: int | None
+    precision: Precision
     epochs: int
     min_steps: int
     max_steps: int | None
@@ -257,6 +259,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             "shilled_share": self.shilled_share,
             "new_domain_share": self.new_domain_share,
             "num_sampled": self.num_sampled,
+            "precision": self.precision,
             "min_steps": self.min_steps,
             "max_steps": self.max_steps,
             "n_shards": self.n_shards,
