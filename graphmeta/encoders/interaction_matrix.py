@@ -102,8 +102,10 @@ class InteractionMatrix(nn.Module):
     def _both(self) -> tuple[Tensor, Tensor]:
         """Return R and its transpose as sparse tensors that share the parts' memory."""
         with warnings.catch_warnings():
-            # A product with a dense matrix, all that is asked of it here, has long been stable.
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            # A product with a dense matrix, all that is asked of it here, has long been stable, and
+            # the parts come from SciPy.
+            for told in ("Sparse CSR tensor support is in beta", "Sparse invariant checks are"):
+                warnings.filterwarnings("ignore", message=told)
             matrix, transposed = (
                 torch.sparse_csr_tensor(p, c, self.ones, shape, check_invariants=False)
                 for p, c, shape in (

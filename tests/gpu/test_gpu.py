@@ -26,7 +26,6 @@ from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.privacy import PrivateTraining, open_users, part_users
 from graphmeta.ranking import ColdStartRecommender, evaluate
 from graphmeta.rerank import LongTailReranker
-from graphmeta.serve.served_model import ServedModel
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -148,8 +147,6 @@ def test_all_that_asks_a_model(
     assert on_gpu.recommend(on_gpu.update(state, more), k=5).items == (
         on_cpu.recommend(on_cpu.update(state, more), k=5).items
     )
-    served = ServedModel(on_gpu)
-    assert served.search("1", 3)
 
 
 def test_private_training_there(split: ColdSplit) -> None:
