@@ -78,7 +78,7 @@ def _part_table(
     scorer: FewShotScorer, episodes: EpisodeBatch, ranking: Ranking, items: Tensor
 ) -> pd.DataFrame:
     learner, head, support = scorer.learner, scorer.head, ranking.support
-    z = learner.encode(episodes, learner.shared_weights(1), head.x_dict(episodes))
+    z = learner.embed(episodes, learner.shared_weights(1), head)
     parts = {name: part[0] for name, part in head.parts(z, episodes).items()}
     score = scorer.score(support)[0]
     added = scorer.added(support.item_index.size(1))
@@ -98,7 +98,7 @@ def _paths(
 ) -> dict[str, Paths]:
     head = scorer.head
     weights = scorer.fast_weights(episodes)
-    z = scorer.learner.encode(episodes, weights, head.x_dict(episodes))
+    z = scorer.learner.embed(episodes, weights, head)
     found = {}
     for name, vote in head.votes().items():
         attention = vote.attention(z, episodes, vote.tastes(head.table.embedding))

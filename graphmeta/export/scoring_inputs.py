@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import DataError
 from graphmeta.export.named_inputs import named_inputs
-from graphmeta.meta.learner import FastWeights
-from graphmeta.meta.ridge_head import USER, RidgeHead
+from graphmeta.meta.learner import USER, FastWeights
+from graphmeta.meta.ridge_head import RidgeHead
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.histories import OnUnknown, one_history
@@ -78,7 +78,7 @@ def fast_weights_by_gate(scorer: FewShotScorer, episodes: EpisodeBatch) -> FastW
     learner, head = scorer.learner.eval(), scorer.head
     shared = learner.shared_weights(len(episodes))
     if isinstance(learner, RidgeHead):
-        shared = {USER: learner.encode(episodes, {}, head.x_dict(episodes))}
+        shared = {USER: learner.embed(episodes, {}, head)}
     gate = [scorer.source(size) == "adapted" for size in episodes.support.size.tolist()]
     if not any(gate):
         return shared

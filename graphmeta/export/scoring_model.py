@@ -21,8 +21,8 @@ from graphmeta.export.named_inputs import (
 from graphmeta.export.onnx_graph import as_model, for_each_user, traced
 from graphmeta.export.scoring_inputs import fast_weights_by_gate
 from graphmeta.export.scoring_modules import CatalogueScores, UserEncoder
-from graphmeta.meta.learner import FastWeights
-from graphmeta.meta.ridge_head import USER, RidgeHead
+from graphmeta.meta.learner import USER, FastWeights
+from graphmeta.meta.ridge_head import RidgeHead
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.tasks.episode import EpisodeBatch
 

@@ -18,6 +18,8 @@ from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.sampled_items import SampledItems
 
 FastWeights = dict[str, Tensor]
+# Where adaptation finds the user's embedding itself, its name among the fast weights.
+USER = "user"
 
 
 class Learner(nn.Module, ABC):
@@ -28,8 +30,8 @@ class Learner(nn.Module, ABC):
 
     A learner of your own says how to `adapt`. All else has a default here: it adapts
     (`is_adaptive`), to a single edge (`min_support`), and is scored by the encoder with the fast
-    weights. These may be anything that its `score` reads: rows of the encoder's parameters, a
-    user's embedding, a memory.
+    weights. These may be rows of the encoder's parameters, the user's embedding itself under the
+    name "user", or anything else that its `score` reads.
 
     Args:
         encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}`.
@@ -204,6 +206,21 @@ class Learner(nn.Module, ABC):
             ) from error
         return z
 
+    def embed(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
+        """Return the users' embeddings that the head scores: the fast weights', or the encoder's.
+
+        Args:
+            episodes: The users' subgraphs.
+            fast: Each user's own weights; without any the shared ones count.
+            head: Embeds the nodes.
+
+        Shapes:
+            output: float32, `[n_episodes, out_channels]`.
+        """
+        if USER in fast and USER not in self.adapted_names:
+            return fast[USER]
+        return self.encode(episodes, fast, head.x_dict(episodes))
+
     def score(
         self,
         episodes: EpisodeBatch,
@@ -223,7 +240,7 @@ class Learner(nn.Module, ABC):
             items: int64, `[m]`.
             output: float32, `[n_episodes, n_items]`, or `[n_episodes, m]`.
         """
-        scores: Tensor = head(self.encode(episodes, fast, head.x_dict(episodes)), episodes, items)
+        scores: Tensor = head(self.embed(episodes, fast, head), episodes, items)
         return scores
 
 

@@ -12,12 +12,12 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
 from graphmeta.meta.head_width import refuse_other_width
-from graphmeta.meta.learner import FastWeights, Learner
+from graphmeta.meta.learner import USER, FastWeights, Learner
 from graphmeta.meta.query_loss import shown_among
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.sampled_items import SampledItems
 
-USER, PROTOTYPE = "user", "prototype"
+PROTOTYPE = "prototype"
 
 
 class Prototypes(Learner):
@@ -109,8 +109,9 @@ class Prototypes(Learner):
         items: Tensor | None = None,
     ) -> Tensor:
         """Return the catalogue's scores, or some items'; see `Learner.score`."""
-        if USER not in fast:
-            return super().score(episodes, fast, head, items)
+        scores = super().score(episodes, fast, head, items)
+        if PROTOTYPE not in fast:
+            return scores
         if items is None:
             embedded, length = self._items.get(
                 [head.table.output, self.metric.weight], lambda: self._embedded(head)
@@ -120,7 +121,6 @@ class Prototypes(Learner):
         closeness = torch.addmm(-length, 2 * fast[PROTOTYPE], embedded.T)
         size = episodes.support.size
         weight = self.curve(size)["closeness"] * (size > 0).unsqueeze(1) / self.channels
-        scores: Tensor = head(fast[USER], episodes, items)
         return scores + weight * closeness
 
     def _embedded(self, head: CatalogueHead, items: Tensor | None = None) -> tuple[Tensor, Tensor]:

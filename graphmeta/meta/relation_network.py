@@ -13,10 +13,10 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.errors import ConfigError
 from graphmeta.meta.head_width import refuse_other_width
-from graphmeta.meta.learner import FastWeights, Learner
+from graphmeta.meta.learner import USER, FastWeights, Learner
 from graphmeta.tasks.episode import EpisodeBatch
 
-USER, SUPPORT = "user", "support"
+SUPPORT = "support"
 # Hidden units held at a time, over users, support, items and width; more gains no speed.
 UNITS_AT_ONCE = 2**20
 
@@ -96,10 +96,10 @@ class RelationNetwork(Learner):
         items: Tensor | None = None,
     ) -> Tensor:
         """Return the catalogue's scores, or some items'; see `Learner.score`."""
-        if USER not in fast:
-            return super().score(episodes, fast, head, items)
+        scores = super().score(episodes, fast, head, items)
+        if SUPPORT not in fast:
+            return scores
         support = episodes.support
-        scores: Tensor = head(fast[USER], episodes, items)
         weight: Tensor = self.curve(support.size)["relation"]
         candidates = head.table.output_of(items)
         return scores + weight * self.relation(fast[SUPPORT], support.mask, candidates)

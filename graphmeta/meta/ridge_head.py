@@ -8,10 +8,8 @@ from torch import Tensor, nn
 from graphmeta.encoders.at_rest import AtRest
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError
-from graphmeta.meta.learner import FastWeights, Learner
+from graphmeta.meta.learner import USER, FastWeights, Learner
 from graphmeta.tasks.episode import EpisodeBatch
-
-USER = "user"
 
 
 class RidgeHead(Learner):
@@ -100,16 +98,3 @@ class RidgeHead(Learner):
         misfit = (shown @ plain.unsqueeze(2)).squeeze(2)
         correction = torch.linalg.solve(inner, misfit.unsqueeze(2)).squeeze(2)
         return plain - (correction.unsqueeze(1) @ heard).squeeze(1)
-
-    def score(
-        self,
-        episodes: EpisodeBatch,
-        fast: FastWeights,
-        head: CatalogueHead,
-        items: Tensor | None = None,
-    ) -> Tensor:
-        """Return the catalogue's scores, or some items'; see `Learner.score`."""
-        if USER not in fast:
-            return super().score(episodes, fast, head, items)
-        scores: Tensor = head(fast[USER], episodes, items)
-        return scores

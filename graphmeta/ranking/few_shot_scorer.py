@@ -186,7 +186,7 @@ class FewShotScorer:
         shown = support.item_index.where(support.mask, -1)
         some = None if bool(allowed.all()) else allowed.view(-1, allowed.size(-1))
         if self._prunes(episodes):
-            z = self.learner.encode(episodes, own, self.head.x_dict(episodes))
+            z = self.learner.embed(episodes, own, self.head)
             return self.head.at_rest().best(z, episodes, k=k, excluded=shown, allowed=some)
         scores = self._finished(self.learner.score(episodes, own, self.head), support)
         if some is not None:

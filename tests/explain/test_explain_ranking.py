@@ -19,7 +19,7 @@ from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, UnknownIdError
 from graphmeta.explain import Explanation, draw_explanation, explain_ranking, explanation_graph
 from graphmeta.explain.left_out import leave_one_out
-from graphmeta.meta import RelationNetwork, relation_learner
+from graphmeta.meta import RelationNetwork, RidgeHead, relation_learner
 from graphmeta.ranking import ColdStartRecommender
 
 HISTORY = ["i1", "i5", "i9"]
@@ -148,6 +148,21 @@ def test_a_learner_that_adds_to_the_score(split: ColdSplit) -> None:
     parts = explain_ranking(model, HISTORY, 3).parts
     assert float(parts["adaptation"].abs().max()) > 0
     assert list(parts["score"]) == sorted(parts["score"], reverse=True)
+
+
+def test_paths_are_those_of_the_adapted_user(split: ColdSplit) -> None:
+    learner = relation_learner(split.train.metadata(), channels=8, wrap=RidgeHead)
+    model = ColdStartRecommender(learner, channels=8, epochs=1, min_steps=1).fit(split.train)
+    adapted, unadapted = (
+        explain_ranking(way, HISTORY, 3, n_paths=10_000).paths.set_index(
+            ["item", "kind", "shown", "over"]
+        )["share"]
+        for way in (model, model.unadapted())
+    )
+    both, others = adapted.align(unadapted, join="inner")
+    # The user's taste is part of the voters' attention.
+    assert len(both)
+    assert float((both - others).abs().max()) > 1e-6
 
 
 def test_features_of_a_user_and_no_history(model: ColdStartRecommender) -> None:

@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import Support, from_frame, planted_interactions
 from graphmeta.encoders import RestingHead, pruned_product
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
+from graphmeta.meta import RidgeHead, relation_learner
 from graphmeta.ranking import ColdStartRecommender, Ranking
 
 
@@ -243,11 +244,17 @@ def test_nobody_is_scored_too(model: ColdStartRecommender, ids: list[str]) -> No
     assert model.fitted.adapt(nobody) == []
 
 
-@pytest.mark.parametrize("has_prior", [False, True])
+@pytest.mark.parametrize(("wrap", "has_prior"), [(None, False), (None, True), (RidgeHead, False)])
 def test_a_large_catalogue_is_ranked_alike_without_scoring_all_of_it(
-    graph: HeteroData, ids: list[str], monkeypatch: pytest.MonkeyPatch, has_prior: bool
+    graph: HeteroData,
+    ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wrap: type[RidgeHead] | None,
+    has_prior: bool,
 ) -> None:
-    model = ColdStartRecommender(channels=8, epochs=1, min_steps=1, num_voters=3).fit(graph)
+    learner = wrap and relation_learner(graph.metadata(), channels=8, wrap=wrap)
+    model = ColdStartRecommender(learner, channels=8, epochs=1, min_steps=1, num_voters=3)
+    model.fit(graph)
     if has_prior:  # What is added to the scores counts, so that all items are scored.
         model = model.with_niche(0.5)
     table = planted_interactions(30, 100, per_user=4, seed=7)[["user", "item", "rating", "time"]]
