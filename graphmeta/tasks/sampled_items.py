@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Self
 
 import torch
@@ -106,10 +107,12 @@ def sampler_for(degree: Tensor, n_draws: int | None) -> ItemSampler | None:
             items and 4,096 above.
 
     Raises:
-        ConfigError: `n_draws` is below 0.
+        ConfigError: `n_draws` is no whole number from 0 on.
     """
-    if n_draws is not None and n_draws < 0:
-        raise ConfigError(f"num_sampled={n_draws} must be 0, for the whole catalogue, or more")
+    if n_draws is not None and (not isinstance(n_draws, Integral) or n_draws < 0):
+        raise ConfigError(
+            f"num_sampled={n_draws} must be a whole number, 0 for the whole catalogue or more"
+        )
     if n_draws is None:
         n_draws = N_DRAWS if len(degree) > SAMPLED_ABOVE else 0
     return ItemSampler(degree, n_draws=n_draws) if n_draws else None

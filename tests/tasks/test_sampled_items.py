@@ -74,7 +74,8 @@ def test_large_catalogues_are_sampled_unless_told_otherwise() -> None:
     asked = sampler_for(small, 7)
     assert asked is not None
     assert asked.n_draws == 7
-    with pytest.raises(ConfigError, match="num_sampled=-1 must be 0, for the whole"):
-        sampler_for(small, -1)
+    for wrong in (-1, 2.5):
+        with pytest.raises(ConfigError, match=f"num_sampled={wrong} must be a whole number, 0 for"):
+            sampler_for(small, wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="n_draws=0 must be at least 1"):
         ItemSampler(small, n_draws=0)
