@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import ColdSplit
+from graphmeta.data import ColdSplit, Support
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.fitted_splits import made_by, run_data_of, run_report, split_options
 from graphmeta.experiments.markdown_table import markdown_table
@@ -132,6 +132,7 @@ def trained(split: ColdSplit, side: Side, typed: argparse.Namespace, *, first: s
     """
     if typed.epochs < 2:
         raise ConfigError(f"epochs={typed.epochs} must be at least 2, the first to warm up")
+    support = split.test.support(max(typed.k))[:USERS]  # Refused before minutes of training.
     model = ColdStartRecommender(
         epochs=typed.epochs,
         min_steps=1,
@@ -164,7 +165,7 @@ def trained(split: ColdSplit, side: Side, typed: argparse.Namespace, *, first: s
         _told(model, split.train, side.precision),
         peak,
         found.assign(seed=split.seed),
-        _gap(model, split, max(typed.k), first),
+        _gap(model, support, first),
     )
 
 
@@ -201,9 +202,8 @@ def _told(model: ColdStartRecommender, train: HeteroData, precision: Precision) 
     ).total
 
 
-def _gap(model: ColdStartRecommender, split: ColdSplit, k: int, device: str) -> float:
+def _gap(model: ColdStartRecommender, support: Support, device: str) -> float:
     """Return how far apart the scores of the model here and on another device are."""
-    support = split.test.support(k)[:USERS]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gm"
         model.save(path)
@@ -213,6 +213,8 @@ def _gap(model: ColdStartRecommender, split: ColdSplit, k: int, device: str) -> 
 
 def _report(typed: argparse.Namespace, argv: list[str] | None) -> str:
     sides = [Side.of(text) for text in typed.sides]
+    if len(set(sides)) < len(sides):
+        raise ConfigError(f"--sides {typed.sides} names one twice; leave it out")
     data = run_data_of(typed)
     runs = [trained(s, side, typed, first=sides[0].device) for s in data.splits for side in sides]
     frames = {

@@ -28,6 +28,8 @@ def test_the_command_compares_two_precisions(tmp_path: Path) -> None:
     [
         (["--epochs", "1"], "epochs=1 must be at least 2"),
         (["--sides", "abacus"], "device='abacus' cannot be used"),
+        (["--sides", "cpu", "cpu/float32"], "names one twice; leave it out"),
+        (["--epochs", "2", "--k", "99"], "99"),
         (["--sides", "cpu/float3"], "precision='float3' must be one of"),
     ],
 )
