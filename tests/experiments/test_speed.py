@@ -55,3 +55,8 @@ def test_it_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(capsys.readouterr().out.split())
     for word in ("Meta-training", "batched", "loop", "bare product", "ridge", "maml"):
         assert word in shown
+
+
+def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--small", "--device", "abacus"]) == 2
+    assert "device='abacus' cannot be used" in capsys.readouterr().err
