@@ -25,6 +25,7 @@ from graphmeta.explain.figure import has_matplotlib
 from graphmeta.ranking.significance import compare_paired, holm
 
 BASELINES = [method.name for method in METHODS if method.is_baseline]
+MIN_SPLITS = 3  # Of a claim; the protocol asks for them.
 FIGURES = {"gains.png": draw_gains, "shot_curves.png": draw_shot_curves, "helped.png": draw_helped}
 
 
@@ -65,8 +66,10 @@ def write_report(folder: RunFolder, runs: Sequence[DataSetRun], sessions: str) -
     }
     folder.write_json(TWIN, twin)
     figures = list(FIGURES) if has_matplotlib() and len(gains) else []
+    claims, early = _claims(gains)
+    drawn = claims if len(claims) else early
     for name in figures:
-        folder.write(name, lambda path, draw=FIGURES[name]: draw(path, gains))  # type: ignore[misc]
+        folder.write(name, lambda path, draw=FIGURES[name]: draw(path, drawn))  # type: ignore[misc]
     folder.write_text("report.md", _report(runs, gains, sessions, figures))
 
 
@@ -77,9 +80,10 @@ def gain_table(runs: Sequence[DataSetRun]) -> pd.DataFrame:
     p-values are Holm-corrected over all rows.
 
     Returns:
-        Columns data, k, ours, best (its mean), baseline (its name), those of `compare_paired` in
-        NDCG@10, gain (relative), lower_gain, upper_gain, recall_gain (relative, against the same
-        baseline), adapted_gain (adapted less unadapted), its interval, and p_holm.
+        Columns data, splits (their number), k, ours, best (its mean), baseline (its name), those
+        of `compare_paired` in NDCG@10, gain (relative), lower_gain, upper_gain, recall_gain
+        (relative, against the same baseline), adapted_gain (adapted less unadapted), its interval,
+        and p_holm.
     """
     tables = []
     for run in runs:
@@ -99,6 +103,7 @@ def gain_table(runs: Sequence[DataSetRun]) -> pd.DataFrame:
         tables.append(
             found.assign(
                 data=run.name,
+                splits=len(run.seeds),
                 baseline=found["k"].map(best),
                 ours=level[SHOWN] + found["difference"],
                 best=level[SHOWN],
@@ -115,6 +120,14 @@ def gain_table(runs: Sequence[DataSetRun]) -> pd.DataFrame:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p_value"]))
+
+
+def _claims(gains: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of data sets with enough splits for a claim, and the others."""
+    if gains.empty:
+        return gains, gains
+    is_claim = gains["splits"] >= MIN_SPLITS
+    return gains[is_claim], gains[~is_claim]
 
 
 def _means(runs: Sequence[DataSetRun]) -> pd.DataFrame:
@@ -143,22 +156,33 @@ def _report(
         "are 95 % paired bootstraps over users, p of a sign-flip test, Holm-corrected over the "
         "whole table.",
     ]
+    claims, early = _claims(gains)
+    pictures = [f"![{name.removesuffix('.png')}]({name})" for name in figures]
+    if len(claims):
+        parts += ["## Against the best baseline", _summary(claims), *pictures, _gains(claims)]
+    if len(early):
+        parts += [
+            "## No claim yet",
+            f"These have fewer than {MIN_SPLITS} splits, so nothing is claimed of them.",
+            *([] if len(claims) else pictures),
+            _gains(early),
+        ]
     if len(gains):
         parts += [
-            "## Against the best baseline",
-            _summary(gains),
-            *(f"![{name.removesuffix('.png')}]({name})" for name in figures),
-            _gains(gains),
             "## Does adapting pay?\n\nAdapted less unadapted encoder, all users, whatever the gate "
             "chose.",
             _adapting(gains),
         ]
     for run in runs:
-        title = f"## {run.name}, {run.n_users} test users, {len(run.seeds)} splits"
+        title = f"## {run.name}, {run.n_users} test users, {_splits(len(run.seeds))}"
         parts += [title, _methods(run)]
         notes = [f"commit {made}: {', '.join(names)}" for made, names in run.commits.items()]
         parts += ["\n".join(f"- {note}" for note in [*notes, *run.notes])]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _splits(number: int) -> str:
+    return f"{number} split" + "s" * (number != 1)
 
 
 def _summary(gains: pd.DataFrame) -> str:

@@ -12,8 +12,9 @@ import pytest
 from graphmeta.data import planted_interactions
 from graphmeta.experiments.benchmark import main
 from graphmeta.experiments.benchmark_merge import main as merge_main
-from graphmeta.experiments.benchmark_report import gain_table
+from graphmeta.experiments.benchmark_report import gain_table, write_report
 from graphmeta.experiments.benchmark_runs import DataSetRun, with_ours
+from graphmeta.experiments.run_folder import RunFolder
 
 SMALL = ["--seeds", "0", "--quick", "--workers", "1"]
 FEW = ["popularity", "item-knn", "unadapted", "adapted"]
@@ -167,6 +168,26 @@ def test_gains_are_against_the_best_baseline_and_paired() -> None:
     assert row["harmed"] == 0.0
     assert row["adapted_gain"] == pytest.approx(0.15)
     assert gain_table([DataSetRun("planted", per_user_of({"ease": [0.1]}))]).empty
+
+
+def test_data_sets_of_fewer_than_three_splits_make_no_claim(tmp_path: Path) -> None:
+    def run(name: str, ours: float, n_splits: int) -> DataSetRun:
+        figures = {"ease": [0.4] * 20, "unadapted": [ours] * 20, "adapted": [ours] * 20}
+        splits = [per_user_of(figures).assign(seed=seed) for seed in range(n_splits)]
+        return DataSetRun(name, with_ours(pd.concat(splits, ignore_index=True), []))
+
+    write_report(RunFolder(tmp_path), [run("toy", 0.5, 3), run("early", 0.1, 1)], "- a session")
+    report = (tmp_path / "report.md").read_text()
+    claims, early = report.split("## No claim yet")
+    assert "Interval above 0 at every k on 1 of 1 data sets" in claims
+    assert "the worst is +25.0%" in claims
+    assert "| early |" not in claims
+    assert "| early | 3 |" in early.split("## Does adapting pay?")[0]
+    assert "## early, 20 test users, 1 split\n" in report
+    assert "## toy, 60 test users, 3 splits\n" in report
+    assert report.count("(gains.png)") == 1
+    gains = json.loads((tmp_path / "benchmark.json").read_text())["gains"]
+    assert {gain["data"]: gain["splits"] for gain in gains} == {"toy": 3, "early": 1}
 
 
 def left_by(finished: Path, out: Path) -> Path:
