@@ -177,29 +177,27 @@ def _batches(model: ColdStartRecommender, train: HeteroData) -> tuple[Tensor, ..
 
 def _sampling(model: ColdStartRecommender, train: HeteroData, batches: Sequence[Tensor]) -> float:
     """Return the seconds that drawing the supports and subgraphs of a batch takes."""
-    loader = EpisodeLoader(
-        train, sampler=model.fitted.sampler, batch_size=model.batch_size, k_max=model.k_max
-    )
+    loader = _loader(model, train)
     generator = torch.Generator().manual_seed(0)
     size = torch.Generator().manual_seed(1)
     start = time.perf_counter()
     for users in batches[:SAMPLED]:
         k = loader.support_size(float(torch.rand(1, generator=size)))
-        loader.draw(users, k, in_order=loader.is_timed, generator=generator)
+        loader.draw(users, k, in_order=loader.in_order(generator), generator=generator)
     return (time.perf_counter() - start) / len(batches[:SAMPLED])
 
 
 def _told(model: ColdStartRecommender, train: HeteroData, precision: Precision) -> int:
     scorer = model.fitted
     return estimate_memory(
-        scorer.learner,
-        scorer.head,
-        train,
-        sampler=scorer.sampler,
-        batch_size=model.batch_size,
-        k_max=model.k_max,
-        precision=precision,
+        scorer.learner, scorer.head, _loader(model, train), precision=precision
     ).total
+
+
+def _loader(model: ColdStartRecommender, train: HeteroData) -> EpisodeLoader:
+    return EpisodeLoader(
+        train, sampler=model.fitted.sampler, batch_size=model.batch_size, k_max=model.k_max
+    )
 
 
 def _gap(model: ColdStartRecommender, support: Support, device: str) -> float:

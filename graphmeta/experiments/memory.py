@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch_geometric.data import HeteroData
 
 from graphmeta.encoders import CatalogueHead
 from graphmeta.errors import ConfigError, GraphMetaError
@@ -24,7 +23,7 @@ from graphmeta.experiments.run_apart import run_apart
 from graphmeta.experiments.speed import Sizes, random_graph
 from graphmeta.meta import Learner, estimate_memory
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
-from graphmeta.tasks import EpisodeSampler
+from graphmeta.tasks import EpisodeLoader, EpisodeSampler
 
 MIB = 2**20
 PER_USER, STEPS = 40, 3
@@ -75,11 +74,7 @@ SMALL = (Case("maml", "relation", 300, 200, 8, 64, 5),)
 
 def estimated(case: Case) -> int:
     """Return the bytes that the estimate tells."""
-    learner, head, graph, sampler = _parts(case)
-    found = estimate_memory(
-        learner, head, graph, sampler=sampler, batch_size=case.batch_size, k_max=case.k
-    )
-    return found.total
+    return estimate_memory(*_parts(case)).total
 
 
 def measured(case: Case) -> int:
@@ -88,16 +83,8 @@ def measured(case: Case) -> int:
     Raises:
         ConfigError: The system does not tell a process's peak.
     """
-    learner, head, graph, sampler = _parts(case)
-    outer_loss = OuterLoss(
-        learner,
-        head,
-        graph,
-        sampler=sampler,
-        batch_size=case.batch_size,
-        k_max=case.k,
-        adapted_share=1.0,
-    )
+    learner, head, loader = _parts(case)
+    outer_loss = OuterLoss(learner, head, loader, adapted_share=1.0)
     gc.collect()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
@@ -107,19 +94,21 @@ def measured(case: Case) -> int:
     optimizer = torch.optim.AdamW([*learner.parameters(), *head.parameters()])
     generator = torch.Generator().manual_seed(0)
     draw = OuterDraw(case.k, in_order=False, is_adapted=True)
-    for users in outer_loss.loader.user_batches(generator)[:STEPS]:
+    for users in loader.user_batches(generator)[:STEPS]:
         optimizer.zero_grad()
         outer_loss(users, draw, generator).backward()
         optimizer.step()
     return _status("VmHWM") - before
 
 
-def _parts(case: Case) -> tuple[Learner, CatalogueHead, HeteroData, EpisodeSampler]:
+def _parts(case: Case) -> tuple[Learner, CatalogueHead, EpisodeLoader]:
     sizes = Sizes(case.users, case.items, per_user=PER_USER, batch=case.batch_size, looped=1)
     graph = random_graph(sizes)
     learner = build_learner(case.learner, case.encoder, graph, channels=case.channels, seed=0)
     head = CatalogueHead(graph, channels=case.channels)
-    return learner.train(), head.train(), graph, EpisodeSampler(graph, num_neighbors=(4, 4))
+    sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
+    loader = EpisodeLoader(graph, sampler=sampler, batch_size=case.batch_size, k_max=case.k)
+    return learner.train(), head.train(), loader
 
 
 def _status(field: str) -> int:

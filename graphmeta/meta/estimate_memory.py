@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, OutOfMemoryError
@@ -18,7 +17,7 @@ from graphmeta.meta.learner import Learner
 from graphmeta.meta.live_memory import LiveMemory
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.meta.precision import Precision
-from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.episode_loader import EpisodeLoader
 
 # Batches that are tried; the step of a larger one is read off the line through them.
 TRIED = (8, 24)
@@ -67,11 +66,8 @@ class MemoryEstimate:
 def estimate_memory(
     learner: Learner,
     head: CatalogueHead,
-    graph: HeteroData,
+    loader: EpisodeLoader,
     *,
-    sampler: EpisodeSampler,
-    batch_size: int = 128,
-    k_max: int = 10,
     num_sampled: int | None = None,
     precision: Precision = "float32",
     n_shards: int = 1,
@@ -86,45 +82,36 @@ def estimate_memory(
     Args:
         learner: Left as it is.
         head: Left as it is; on the device of the learner.
-        graph: The training graph.
-        sampler: Samples that graph.
-        batch_size: Users per outer step.
-        k_max: Largest support.
+        loader: Draws the episodes.
         num_sampled: Draws that stand for the catalogue, as in `MetaTrainer`.
         precision: What losses are computed in.
         n_shards: Parts in which a batch runs.
 
     Raises:
-        ConfigError: A number is below 1.
-        DataError: No user has two items.
+        ConfigError: A number is out of its range, or there is no such precision.
     """
-    if min(batch_size, k_max, n_shards) < 1:
-        raise ConfigError(
-            f"batch_size={batch_size}, k_max={k_max} and n_shards={n_shards} must be at least 1"
-        )
+    if n_shards < 1:
+        raise ConfigError(f"n_shards={n_shards} must be at least 1")
     outer = OuterLoss(
         learner,
         head,
-        graph,
-        sampler=sampler,
-        k_max=k_max,
+        loader,
         adapted_share=1.0,
         num_sampled=num_sampled,
         precision=precision,
     )
-    return estimate_of(outer, batch_size=batch_size, n_shards=n_shards)
+    return estimate_of(outer, n_shards=n_shards)
 
 
-def estimate_of(outer: OuterLoss, *, batch_size: int, n_shards: int = 1) -> MemoryEstimate:
+def estimate_of(outer: OuterLoss, *, n_shards: int = 1) -> MemoryEstimate:
     """Return what `estimate_memory` tells, of an outer loss that is there already.
 
     Args:
         outer: Left as it is, and its learner and head too.
-        batch_size: Users per outer step.
         n_shards: Parts in which a batch runs.
     """
     learner, head = outer.learner, outer.head
-    at_once = min(-(-batch_size // n_shards), len(outer.loader.users))
+    at_once = min(-(-outer.loader.batch_size // n_shards), len(outer.loader.users))
     small, large = (min(n, at_once) for n in TRIED)
     with _left_as_they_are(learner, head), torch.random.fork_rng(devices=[]):
         peaks = {n: _peak_of_step(outer, n) for n in {small, large}}

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, DataError, NonFiniteError
@@ -20,8 +19,7 @@ from graphmeta.meta.outer_gradient import OuterGradient
 from graphmeta.meta.outer_loss import OuterLoss, not_finite, told
 from graphmeta.meta.precision import Precision
 from graphmeta.meta.weight_average import WeightAverage
-from graphmeta.tasks.episode import RATES
-from graphmeta.tasks.episode_sampler import EpisodeSampler
+from graphmeta.tasks.episode_loader import EpisodeLoader
 
 OnNonFinite = Literal["raise", "skip"]
 MAX_NORM = 5.0
@@ -31,10 +29,8 @@ class MetaTrainer:
     """Trains a learner and its head on episodes of the training users.
 
     An epoch visits every training user with at least two items once, and again in another order
-    where that makes fewer than `min_steps` outer steps. A batch draws one k,
-    log-uniform in 1 to `k_max`, from 0 where users have features. k items of a user (random
-    ones, or where edges have times the first ones, as new users will show them) become the support
-    and all others the query; the user's own row is neither sampled nor counted. The learner's
+    where that makes fewer than `min_steps` outer steps. The loader draws their episodes: a support
+    size per batch, supports and queries, subgraphs without the user's own row. The learner's
     `outer_loss` is that of adapted users in a share of the batches and of unadapted ones in
     the others: both stay good, and the inner loop is paid for only where it teaches. Between
     epochs the modules hold the mean of the weights over the latest steps (`WeightAverage`).
@@ -48,17 +44,11 @@ class MetaTrainer:
     Args:
         learner: Changed in place; on the device of the head.
         head: Changed in place.
-        graph: The training graph.
-        sampler: Samples that graph.
-        batch_size: Users per outer step.
+        loader: Draws the episodes. The trainer's `seed` sets them; that of the loader is for those
+            who iterate it.
         lr: Step size of the encoder; items' embeddings take three tenths of it, curves and inner
             step sizes ten times.
-        k_max: Largest support.
         adapted_share: Share of the batches that train through adaptation.
-        support_share: None for few shots; a share of users' items as in `EpisodeLoader`.
-        random_share: Share of the batches whose supports are random items where edges have times.
-        shilled_share: Share of the batches whose supports hold a fake click, as in `EpisodeLoader`.
-        new_domain_share: Share of the batches whose users arrive in a domain (`EpisodeLoader`).
         num_sampled: Items drawn for every outer step, by popularity, to stand for the catalogue in
             the softmax; 0 for the catalogue, None for it up to 50,000 items and 4,096 draws above.
         precision: What losses are computed in: "bfloat16" for mixed precision (`computing_in`).
@@ -74,7 +64,7 @@ class MetaTrainer:
     Raises:
         ConfigError: A number is out of its range, a module is wrapped (`refuse_wrapped`), or
             processes differ in settings, model or graph.
-        DataError: No user has two items.
+        DataError: None of the `users` has two items.
         DistributedError: A process is gone.
     """
 
@@ -82,17 +72,10 @@ class MetaTrainer:
         self,
         learner: Learner,
         head: CatalogueHead,
-        graph: HeteroData,
+        loader: EpisodeLoader,
         *,
-        sampler: EpisodeSampler,
-        batch_size: int = 128,
         lr: float = 3e-3,
-        k_max: int = 10,
         adapted_share: float = 0.5,
-        support_share: float | None = None,
-        random_share: float = 0.0,
-        shilled_share: float = 0.0,
-        new_domain_share: float = 0.0,
         num_sampled: int | None = None,
         precision: Precision = "float32",
         min_steps: int = 1,
@@ -103,10 +86,10 @@ class MetaTrainer:
         seed: int = 0,
     ) -> None:
         refuse_wrapped(learner, head)
-        if min(batch_size, k_max, min_steps) < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
+        if min_steps < 1 or not lr > 0 or not 0 <= adapted_share <= 1:
             raise ConfigError(
-                f"batch_size={batch_size}, k_max={k_max} and min_steps={min_steps} must be at "
-                f"least 1, lr={lr} above 0 and adapted_share={adapted_share} in 0..1"
+                f"min_steps={min_steps} must be at least 1, lr={lr} above 0 and "
+                f"adapted_share={adapted_share} in 0..1"
             )
         if max_steps is not None and max_steps < min_steps:
             raise ConfigError(
@@ -116,10 +99,8 @@ class MetaTrainer:
             raise ConfigError(
                 f"on_non_finite={on_non_finite!r} must be one of {get_args(OnNonFinite)}"
             )
-        self.learner, self.head, self.sampler = learner, head, sampler
-        self.batch_size, self.k_max, self.adapted_share = batch_size, k_max, adapted_share
-        self.support_share, self.random_share = support_share, random_share
-        self.shilled_share, self.new_domain_share = shilled_share, new_domain_share
+        self.learner, self.head, self.loader = learner, head, loader
+        self.adapted_share = adapted_share
         self.num_sampled, self.precision = num_sampled, precision
         self.min_steps, self.max_steps = min_steps, max_steps
         self.on_non_finite = on_non_finite
@@ -129,19 +110,12 @@ class MetaTrainer:
         self._outer_loss = OuterLoss(
             learner,
             head,
-            graph,
-            sampler=sampler,
-            batch_size=batch_size,
-            k_max=k_max,
+            loader,
             adapted_share=adapted_share,
-            support_share=support_share,
-            random_share=random_share,
-            shilled_share=shilled_share,
-            new_domain_share=new_domain_share,
             num_sampled=num_sampled,
             precision=precision,
         )
-        self._users = _visited(self._outer_loss.loader.users, users)
+        self._users = _visited(loader.users, users)
         self._generator = torch.Generator().manual_seed(seed)
         self._modules = nn.ModuleDict({"learner": learner, "head": head})
         self._gradient = OuterGradient(
@@ -152,7 +126,7 @@ class MetaTrainer:
             names_culprits=on_non_finite == "raise",
         )
         if self.group.size > 1:
-            self.group.refuse_other_settings({"lr": lr, "seed": seed, **self._settings(graph)})
+            self.group.refuse_other_settings({"lr": lr, "seed": seed, **self._settings()})
             self.group.copy_from_first(self.weights().values())
         self._optimizer = torch.optim.AdamW(
             [*head.parameter_groups(lr), *learner.parameter_groups(lr)],
@@ -162,19 +136,12 @@ class MetaTrainer:
         )
         self._average = WeightAverage(dict(self._modules.named_parameters()))
 
-    def _settings(self, graph: HeteroData) -> dict[str, object]:
+    def _settings(self) -> dict[str, object]:
         """Return what all processes must agree on."""
         parameters = self._modules.named_parameters()
         shapes = str([(name, p.shape, p.requires_grad) for name, p in parameters]).encode()
-        edges = graph[RATES].edge_index.cpu().numpy().tobytes()
         names = (
-            "batch_size",
-            "k_max",
             "adapted_share",
-            "support_share",
-            "random_share",
-            "shilled_share",
-            "new_domain_share",
             "num_sampled",
             "precision",
             "min_steps",
@@ -183,16 +150,15 @@ class MetaTrainer:
             "on_non_finite",
         )
         return {
+            **self.loader.settings(),
             **{name: getattr(self, name) for name in names},
-            "num_neighbors": self.sampler.num_neighbors,
             "learner": type(self.learner).__name__,
             "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],
-            "a training graph with the hash": hashlib.sha256(edges).hexdigest()[:8],
         }
 
     def estimate_memory(self) -> MemoryEstimate:
         """Return what an outer step will hold (`graphmeta.meta.estimate_memory`)."""
-        return estimate_of(self._outer_loss, batch_size=self.batch_size, n_shards=self.n_shards)
+        return estimate_of(self._outer_loss, n_shards=self.n_shards)
 
     def run_epoch(self) -> float:
         """Train for an epoch; return the mean outer loss, which `losses` keeps.
@@ -235,7 +201,7 @@ class MetaTrainer:
         batches: list[Tensor] = []
         while len(batches) < self.min_steps:
             order = self._users[torch.randperm(len(self._users), generator=self._generator)]
-            batches += order.split(self.batch_size)
+            batches += order.split(self.loader.batch_size)
         return batches[: self.max_steps]
 
     def _descend(self, users: Tensor) -> float:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
 
 from graphmeta.encoders.catalogue_head import CatalogueHead
-from graphmeta.errors import ConfigError, NonFiniteError
+from graphmeta.errors import NonFiniteError
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.precision import Precision, computing_in
-from graphmeta.tasks.episode import RATES, EpisodeBatch
+from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_loader import EpisodeLoader
-from graphmeta.tasks.episode_sampler import EpisodeSampler
 from graphmeta.tasks.sampled_items import SampledItems, sampler_for
 from graphmeta.tasks.support_draws import shown_of
 
@@ -41,69 +39,39 @@ class OuterLoss:
     Args:
         learner: Adapts and scores.
         head: On the device of the learner.
-        graph: The training graph.
-        sampler: Samples that graph.
-        batch_size: Users per batch of the `loader`.
-        k_max: Largest support.
+        loader: Draws the episodes.
         adapted_share: How often a draw asks for adapted users.
-        support_share: As in `EpisodeLoader`.
-        random_share: How often a draw asks for random items where there are times.
-        shilled_share: As in `EpisodeLoader`.
-        new_domain_share: As in `EpisodeLoader`.
         num_sampled: Draws that stand for the catalogue (`sampler_for`); 0 for all of it.
         precision: What losses are computed in (`computing_in`).
 
     Raises:
-        ConfigError: `k_max` is below 1, a share out of its range, or there is no such precision.
-        DataError: No user has two items, or the sampler is of another graph.
+        ConfigError: `num_sampled` is out of its range, or there is no such precision.
     """
 
     def __init__(
         self,
         learner: Learner,
         head: CatalogueHead,
-        graph: HeteroData,
+        loader: EpisodeLoader,
         *,
-        sampler: EpisodeSampler,
-        batch_size: int = 128,
-        k_max: int,
         adapted_share: float,
-        support_share: float | None = None,
-        random_share: float = 0.0,
-        shilled_share: float = 0.0,
-        new_domain_share: float = 0.0,
         num_sampled: int | None = None,
         precision: Precision = "float32",
     ) -> None:
-        if not 0 <= random_share <= 1:
-            raise ConfigError(f"random_share={random_share} must be in 0..1")
-        self.learner, self.head, self.adapted_share = learner, head, adapted_share
-        self.random_share = random_share
+        self.learner, self.head, self.loader = learner, head, loader
+        self.adapted_share = adapted_share
         self._computing = computing_in(precision, device=head.bias.device)
-        self.loader = EpisodeLoader(
-            graph,
-            sampler=sampler,
-            batch_size=batch_size,
-            k_max=k_max,
-            support_share=support_share,
-            shilled_share=shilled_share,
-            new_domain_share=new_domain_share,
-        )
         self._item_sampler = sampler_for(head.vote.item_degree, num_sampled)
-        self._n_items = graph[RATES].edge_index[0].bincount(minlength=graph["user"].num_nodes)
 
     def draw(self, generator: torch.Generator) -> OuterDraw:
         """Return what the users of the next step share."""
         size, adapted = torch.rand(2, generator=generator).tolist()
-        # What new users show is what comes first; where nothing tells, any items.
-        in_order = self.loader.is_timed
-        if in_order and self.random_share:
-            in_order = float(torch.rand(1, generator=generator)) >= self.random_share
+        in_order = self.loader.in_order(generator)
         return OuterDraw(self.loader.support_size(size), in_order, adapted < self.adapted_share)
 
     def n_query(self, users: Tensor, draw: OuterDraw) -> int:
         """Return how many items are left to predict once every user has shown the support."""
-        n_items = self._n_items[users]
+        n_items = self.loader.n_items[users]
         return int((n_items - shown_of(n_items, draw.k, self.loader.share)).sum())
 
     def __call__(

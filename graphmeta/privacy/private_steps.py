@@ -14,6 +14,7 @@ from graphmeta.meta.weight_average import WeightAverage
 from graphmeta.privacy.accounting import Release
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.support_draws import SupportDraws
 
 # Users whose gradients are held at once.
@@ -72,9 +73,7 @@ class PrivateSteps:
         self._outer = OuterLoss(
             self.learner,
             self.head,
-            open_graph,
-            sampler=self.sampler,
-            k_max=k_max,
+            EpisodeLoader(open_graph, sampler=self.sampler, k_max=k_max),
             adapted_share=adapted_share,
         )
         parameters = dict(self.learner.encoder.named_parameters())

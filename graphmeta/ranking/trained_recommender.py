@@ -33,6 +33,7 @@ from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.usable_device import usable_device
 from graphmeta.ranking.validation_users import ValidationUsers
 from graphmeta.tasks.episode import RATES
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 # More interactions than this are too many for all of them to vote for every user.
@@ -239,7 +240,13 @@ class TrainedRecommender(Parameters, FittedRecommender):
             num_neighbors=self.num_neighbors,
             num_voters=voters_for(train) if self.num_voters is None else self.num_voters,
         )
-        return FewShotScorer(learner, head, sampler, batch_size=self.batch_size, seed=self.seed)
+        return FewShotScorer(
+            learner,
+            head,
+            sampler,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
 
     def _trainer(self, scorer: FewShotScorer, train: HeteroData, **changed: Any) -> MetaTrainer:
         """Return the training of the scorer; `changed` counts in place of the settings."""
@@ -249,15 +256,19 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 power=self.propensity_power,
                 clip=self.propensity_clip,
             )
+        loader = EpisodeLoader(
+            train,
+            sampler=scorer.sampler,
+            batch_size=self.batch_size,
+            k_max=self.k_max,
+            support_share=self.support_share,
+            random_share=self.random_share,
+            shilled_share=self.shilled_share,
+            new_domain_share=self.new_domain_share,
+        )
         settings = {
-            "batch_size": self.batch_size,
             "lr": self.lr,
-            "k_max": self.k_max,
             "adapted_share": self.adapted_share if scorer.learner.is_adaptive else 0.0,
-            "support_share": self.support_share,
-            "random_share": self.random_share,
-            "shilled_share": self.shilled_share,
-            "new_domain_share": self.new_domain_share,
             "num_sampled": self.num_sampled,
             "precision": self.precision,
             "min_steps": self.min_steps,
@@ -266,9 +277,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             "on_non_finite": self.on_non_finite,
             "seed": self.seed,
         }
-        trainer = MetaTrainer(
-            scorer.learner, scorer.head, train, sampler=scorer.sampler, **(settings | changed)
-        )
+        trainer = MetaTrainer(scorer.learner, scorer.head, loader, **(settings | changed))
         if self.epochs:
             with contextlib.suppress(NonFiniteError):  # Training itself will tell, and where.
                 refuse_out_of_memory(trainer.estimate_memory(), device=scorer.device)

@@ -38,11 +38,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
 
     Args:
         graph: The training graph.
-        sampler: Samples that graph.
+        sampler: Samples that graph; None for an `EpisodeSampler` as it is by default.
         batch_size: Users per batch; the last one may be smaller.
         k_max: Largest support.
         support_share: None for few shots, as above. A number trains as an auto-encoder is
             trained: users show this share of their items, at random, up to `k_max`.
+        random_share: Share of the batches, 0 to 1, whose supports are random items although edges
+            have times.
         shilled_share: In this share of the batches, 0 to 1, every support is followed by a click
             that its user never made, so that training learns what little a single edge may be
             worth. Its item is drawn from those the user has not, by popularity to a power that is
@@ -65,10 +67,11 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         self,
         graph: HeteroData,
         *,
-        sampler: EpisodeSampler,
+        sampler: EpisodeSampler | None = None,
         batch_size: int = 128,
         k_max: int = 10,
         support_share: float | None = None,
+        random_share: float = 0.0,
         shilled_share: float = 0.0,
         new_domain_share: float = 0.0,
         seed: int = 0,
@@ -79,12 +82,16 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
             raise ConfigError(
                 f"support_share={support_share} must be above 0 and below 1, or None for few shots"
             )
-        if not 0 <= shilled_share <= 1:
-            raise ConfigError(f"shilled_share={shilled_share} must be in 0..1")
-        if not 0 <= new_domain_share <= 1:
-            raise ConfigError(f"new_domain_share={new_domain_share} must be in 0..1")
+        for name, share in (
+            ("random_share", random_share),
+            ("shilled_share", shilled_share),
+            ("new_domain_share", new_domain_share),
+        ):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"{name}={share} must be in 0..1")
         if new_domain_share:
             domain_of(graph)
+        sampler = EpisodeSampler(graph) if sampler is None else sampler
         size = (int(graph["user"].num_nodes), int(graph["item"].num_nodes))
         if size != (sampler.num_users, sampler.num_items):
             raise DataError(
@@ -95,6 +102,7 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         self.batch_size = batch_size
         self.k_max = k_max
         self.support_share = support_share
+        self.random_share = random_share
         self.shilled_share = shilled_share
         self.new_domain_share = new_domain_share
         self.seed = seed
@@ -121,13 +129,27 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
 
     @property
     def is_timed(self) -> bool:
-        """True where a support is the first items in time."""
+        """True where supports are the first items in time, but for a `random_share` of them."""
         return self._draws.is_timed and self.support_share is None
 
     @property
     def share(self) -> float:
         """The most of their items that users show: all but one for few shots."""
         return 1.0 if self.support_share is None else self.support_share
+
+    @property
+    def n_items(self) -> Tensor:
+        """How many items each user of the graph has; int64, `[n_users_of_graph]`."""
+        return self._draws.n_items
+
+    def settings(self) -> dict[str, object]:
+        """Return what sets the batches, but for the generator, in words and numbers."""
+        names = ("batch_size", "k_max", "support_share", "random_share", "shilled_share")
+        return {
+            **{name: getattr(self, name) for name in (*names, "new_domain_share")},
+            "num_neighbors": self.sampler.num_neighbors,
+            "a training graph with the hash": self._draws.fingerprint(),
+        }
 
     def user_batches(self, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return all users in a random order, cut into batches.
@@ -145,6 +167,13 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         if self._k_min == 0 and draw < 0.1:
             return 0
         return min(self.k_max, int(math.exp(draw * math.log(self.k_max + 1))))
+
+    def in_order(self, generator: torch.Generator) -> bool:
+        """Return whether the supports of a batch are the first items in time, not random ones."""
+        # What new users show is what comes first; where nothing tells, any items.
+        if not (self.is_timed and self.random_share):
+            return self.is_timed
+        return float(torch.rand(1, generator=generator)) >= self.random_share
 
     def load(
         self, users: Tensor, k: int, *, in_order: bool, generator: torch.Generator
@@ -197,7 +226,8 @@ class EpisodeLoader(IterableDataset[tuple[EpisodeBatch, Tensor]]):
         for number in range(first, len(batches), step):
             generator = self._generator(f"{epoch},{number}")
             k = self.support_size(float(torch.rand((), generator=generator)))
-            yield self.load(batches[number], k, in_order=self.is_timed, generator=generator)
+            in_order = self.in_order(generator)
+            yield self.load(batches[number], k, in_order=in_order, generator=generator)
 
     def _generator(self, of: str) -> torch.Generator:
         digest = hashlib.blake2b(f"{self.seed},{of}".encode(), digest_size=8).digest()

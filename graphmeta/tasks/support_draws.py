@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -25,8 +27,14 @@ class SupportDraws:
         counts: Which items are shown and predicted; by default those that two users have. Given
             where a user's episodes must not depend on other users of the graph.
 
+    Attributes:
+        users: Rows of the users with at least two items.
+        n_items: Of each user of the graph.
+
     Shapes:
         counts: bool, `[n_items]`.
+        users: int64, `[n_users_with_two]`.
+        n_items: int64, `[n_users]`.
 
     Raises:
         DataError: No user has two items that others have too.
@@ -52,12 +60,18 @@ class SupportDraws:
         self._links: LinkLists | None = None
         if has_links(graph):
             self._links = LinkLists(graph[TRUSTS].edge_index, int(graph["user"].num_nodes))
-        self.users = (self._items.indptr.diff() >= 2).nonzero().flatten()
+        self.n_items = self._items.indptr.diff()
+        self.users = (self.n_items >= 2).nonzero().flatten()
         if not len(self.users):
             raise DataError(
                 "no training user has two items that others have too; there is nothing to hold out "
                 "and predict"
             )
+
+    def fingerprint(self) -> str:
+        """Return eight digits that tell one set of histories from another."""
+        arrays = (self._items.indptr, self._items.index)
+        return hashlib.sha256(b"".join(a.numpy().tobytes() for a in arrays)).hexdigest()[:8]
 
     def draw(
         self,

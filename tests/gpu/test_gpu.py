@@ -26,6 +26,7 @@ from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.privacy import PrivateTraining, open_users, part_users
 from graphmeta.ranking import ColdStartRecommender, evaluate
 from graphmeta.rerank import LongTailReranker
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -61,15 +62,9 @@ def agrees(learner: str, encoder: str, graph: HeteroData, **options: Any) -> Non
         model = build_learner(learner, encoder, graph, channels=CHANNELS, seed=0).to(device)
         head = CatalogueHead(graph, channels=CHANNELS).to(device)
         sampler = EpisodeSampler(graph, num_neighbors=(4, 4), num_voters=options.get("num_voters"))
-        outer = OuterLoss(
-            model,
-            head,
-            graph,
-            sampler=sampler,
-            k_max=4,
-            adapted_share=1.0,
-            num_sampled=options.get("num_sampled"),
-        )
+        loader = EpisodeLoader(graph, sampler=sampler, k_max=4)
+        num_sampled = options.get("num_sampled")
+        outer = OuterLoss(model, head, loader, adapted_share=1.0, num_sampled=num_sampled)
         draw, generator = OuterDraw(4, False, True), torch.Generator().manual_seed(0)
         loss = outer(torch.arange(24), draw, generator)
         loss.backward()
@@ -214,9 +209,9 @@ def test_memory_is_known_beforehand(split: ColdSplit) -> None:
     graph = split.train
     learner = build_learner("maml", "relation", graph, channels=64, seed=0).to(GPU)
     head = CatalogueHead(graph, channels=64).to(GPU)
-    sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
-    told = estimate_memory(learner, head, graph, sampler=sampler, batch_size=128)
-    trainer = MetaTrainer(learner, head, graph, sampler=sampler, batch_size=128, adapted_share=1.0)
+    loader = EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(4, 4)))
+    told = estimate_memory(learner, head, loader)
+    trainer = MetaTrainer(learner, head, loader, adapted_share=1.0)
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     trainer.run_epoch()

@@ -27,6 +27,7 @@ from graphmeta.meta.data_parallel import DataParallelGroup
 from graphmeta.meta.gradient_sum import GradientSum
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.tasks.episode import RATES, REV_RATES
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 Result = dict[str, Any]
@@ -78,9 +79,8 @@ def trainer_of(
     learner = kind(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
     head = CatalogueHead(graph, channels=8)
     sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
-    return MetaTrainer(
-        learner, head, graph, sampler=sampler, lr=0.01, batch_size=batch_size, **options
-    )
+    loader = EpisodeLoader(graph, sampler=sampler, batch_size=batch_size)
+    return MetaTrainer(learner, head, loader, lr=0.01, **options)
 
 
 def trained(trainer: MetaTrainer, n_epochs: int = 2) -> Result:
@@ -146,8 +146,8 @@ def wrapped(rank: int) -> Result:
     functional = ddp.module.weight.grad.clone()
     graph = two_groups()
     learner = MAML(DistributedDataParallel(encoder_of(graph, seed=0)))
-    head, sampler = CatalogueHead(graph, channels=8), EpisodeSampler(graph)
-    error = error_of(lambda: MetaTrainer(learner, head, graph, sampler=sampler), ConfigError)
+    head, loader = CatalogueHead(graph, channels=8), EpisodeLoader(graph)
+    error = error_of(lambda: MetaTrainer(learner, head, loader), ConfigError)
     return {"own": own, "functional": functional, "error": error}
 
 

@@ -24,10 +24,14 @@ from graphmeta.meta.estimate_memory import (
 )
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.meta.weight_average import WeightAverage
-from graphmeta.tasks import EpisodeSampler
+from graphmeta.tasks import EpisodeLoader, EpisodeSampler
 
 GRAPH = from_frame(planted_interactions(300, 200, per_user=15), time="time")
 SAMPLER = EpisodeSampler(GRAPH, num_neighbors=(4, 4))
+
+
+def loader_of(**options: Any) -> EpisodeLoader:
+    return EpisodeLoader(GRAPH, sampler=SAMPLER, **options)
 
 
 @pytest.mark.parametrize(
@@ -37,16 +41,15 @@ SAMPLER = EpisodeSampler(GRAPH, num_neighbors=(4, 4))
 def test_a_step_holds_what_was_estimated(learner: str, encoder: str) -> None:
     model = build_learner(learner, encoder, GRAPH, channels=8, seed=0)
     head = CatalogueHead(GRAPH, channels=8)
-    found = estimate_memory(model, head, GRAPH, sampler=SAMPLER, batch_size=128, k_max=5)
-    outer_loss = OuterLoss(
-        model.train(), head, GRAPH, sampler=SAMPLER, batch_size=128, k_max=5, adapted_share=1.0
-    )
+    loader = loader_of(batch_size=128, k_max=5)
+    found = estimate_memory(model, head, loader)
+    outer_loss = OuterLoss(model.train(), head, loader, adapted_share=1.0)
     modules = torch.nn.ModuleList([model, head])
     optimizer = torch.optim.AdamW(modules.parameters())
     generator = torch.Generator().manual_seed(1)
     with LiveMemory() as memory:
         average = WeightAverage(dict(modules.named_parameters()))
-        for users in outer_loss.loader.user_batches(generator):
+        for users in loader.user_batches(generator):
             optimizer.zero_grad()
             outer_loss(users, OuterDraw(5, in_order=False, is_adapted=True), generator).backward()
             optimizer.step()
@@ -60,10 +63,8 @@ def test_shards_take_less_and_nothing_is_changed() -> None:
     head = CatalogueHead(GRAPH, channels=8)
     next(model.parameters()).grad = torch.ones_like(next(model.parameters()))
     before = copy.deepcopy(model.state_dict())
-    whole, half = (
-        estimate_memory(model, head, GRAPH, sampler=SAMPLER, batch_size=200, n_shards=n)
-        for n in (1, 2)
-    )
+    loader = loader_of(batch_size=200)
+    whole, half = (estimate_memory(model, head, loader, n_shards=n) for n in (1, 2))
     assert half.per_user == whole.per_user
     assert half.total + 80 * whole.per_user < whole.total
     assert not model.training
@@ -103,5 +104,5 @@ def test_a_containers_files_are_no_use_of_memory(tmp_path: Path) -> None:
 def test_bad_input() -> None:
     model = build_learner("maml", "sage", GRAPH, channels=8, seed=0)
     head = CatalogueHead(GRAPH, channels=8)
-    with pytest.raises(ConfigError, match="batch_size=0"):
-        estimate_memory(model, head, GRAPH, sampler=SAMPLER, batch_size=0)
+    with pytest.raises(ConfigError, match="n_shards=0 must be at least 1"):
+        estimate_memory(model, head, loader_of(), n_shards=0)

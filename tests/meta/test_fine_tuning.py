@@ -18,6 +18,7 @@ from graphmeta.errors import ConfigError
 from graphmeta.meta import MAML, MetaTrainer, check_learner, query_loss
 from graphmeta.meta.fine_tuning import FineTuning
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 CHANNELS = 6
@@ -185,8 +186,8 @@ def test_other_steps_share_the_general_model(
 def test_is_trained_as_any_learner(
     encoder: nn.Module, graph: HeteroData, head: CatalogueHead
 ) -> None:
-    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    trainer = MetaTrainer(tuned(encoder, "bias"), head, graph, sampler=sampler, lr=0.01)
+    loader = EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(2, 2)))
+    trainer = MetaTrainer(tuned(encoder, "bias"), head, loader, lr=0.01)
     for _ in range(5):
         trainer.run_epoch()
     assert trainer.losses[-1] < trainer.losses[0]

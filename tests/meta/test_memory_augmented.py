@@ -18,6 +18,7 @@ from graphmeta.errors import ConfigError, EncoderError
 from graphmeta.meta import MAML, MetaTrainer, check_learner, maml
 from graphmeta.meta.memory_augmented import MATRIX, MemoryAugmented
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 CHANNELS = 6
@@ -243,8 +244,8 @@ def test_training_fills_the_memories(
     with weights_drawn_by(0):
         learner = MemoryAugmented(encoder, channels=CHANNELS, adapt=ADAPT)
     before = copy.deepcopy(learner.state_dict())
-    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    trainer = MetaTrainer(learner, head, graph, sampler=sampler, lr=0.01, adapted_share=1.0)
+    loader = EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(2, 2)))
+    trainer = MetaTrainer(learner, head, loader, lr=0.01, adapted_share=1.0)
     for _ in range(5):
         trainer.run_epoch()
     assert trainer.losses[-1] < trainer.losses[0]

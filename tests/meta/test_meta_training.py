@@ -17,6 +17,7 @@ from graphmeta.errors import ConfigError, DataError, NonFiniteError
 from graphmeta.meta import MAML, MetaTrainer
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.tasks.episode import RATES, REV_RATES
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 
@@ -33,7 +34,11 @@ def two_groups(n_users: int = 40, n_items: int = 20) -> HeteroData:
 
 
 def trainer_of(
-    graph: HeteroData, channels: int = 8, learner_class: type[MAML] = MAML, **options: Any
+    graph: HeteroData,
+    channels: int = 8,
+    learner_class: type[MAML] = MAML,
+    batch_size: int = 128,
+    **options: Any,
 ) -> MetaTrainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -41,13 +46,14 @@ def trainer_of(
         learner = learner_class(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
     head = CatalogueHead(graph, channels=channels)
     sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
-    return MetaTrainer(learner, head, graph, sampler=sampler, **options)
+    loader = EpisodeLoader(graph, sampler=sampler, batch_size=batch_size)
+    return MetaTrainer(learner, head, loader, **options)
 
 
 def ranks_the_groups_apart(trainer: MetaTrainer) -> bool:
     """Return whether new users of each group get its eight best items."""
     support = Support(torch.tensor([[0, 2], [1, 3]]))
-    episodes = trainer.sampler.sample(support, generator=torch.Generator().manual_seed(0))
+    episodes = trainer.loader.sampler.sample(support, generator=torch.Generator().manual_seed(0))
     fast = trainer.learner.adapt(episodes, trainer.head)
     scores = trainer.learner.score(episodes, fast, trainer.head)
     return [set((row.topk(8).indices % 2).tolist()) for row in scores] == [{0}, {1}]
@@ -128,7 +134,7 @@ def whole_batch_trainer(n_shards: int) -> MetaTrainer:
         learner = MAML(encoder, adapt=("layers.*.shift.*",), inner_steps=1, max_views=None)
     head = CatalogueHead(graph, channels=8)
     sampler = EpisodeSampler(graph, num_neighbors=(-1, -1))
-    return MetaTrainer(learner, head, graph, sampler=sampler, n_shards=n_shards)
+    return MetaTrainer(learner, head, EpisodeLoader(graph, sampler=sampler), n_shards=n_shards)
 
 
 @pytest.mark.parametrize("n_shards", [2, 3, 50])

@@ -17,6 +17,7 @@ from graphmeta.errors import ConfigError
 from graphmeta.meta import MetaTrainer, check_learner, query_loss
 from graphmeta.meta.neural_process import NeuralProcess
 from graphmeta.tasks.episode import EpisodeBatch
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 CHANNELS = 6
@@ -272,8 +273,8 @@ def test_training_lowers_the_loss_and_moves_the_changes(
     with weights_drawn_by(0):
         learner = NeuralProcess(encoder, channels=CHANNELS, adapt=FILM, clusters=2)
     before = learner.change.detach().clone()
-    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    trainer = MetaTrainer(learner, head, graph, sampler=sampler, lr=0.01, adapted_share=1.0)
+    loader = EpisodeLoader(graph, sampler=EpisodeSampler(graph, num_neighbors=(2, 2)))
+    trainer = MetaTrainer(learner, head, loader, lr=0.01, adapted_share=1.0)
     for _ in range(5):
         trainer.run_epoch()
     assert trainer.losses[-1] < trainer.losses[0]

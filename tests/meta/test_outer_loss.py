@@ -49,8 +49,8 @@ def outer_loss_of(
     encoder: nn.Module, head: CatalogueHead, graph: HeteroData, **options: Any
 ) -> OuterLoss:
     sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    learner, given = Recording(encoder), {"k_max": 10, "adapted_share": 0.3, **options}
-    return OuterLoss(learner, head, graph, sampler=sampler, **given)
+    loader = EpisodeLoader(graph, sampler=sampler, random_share=options.pop("random_share", 0.0))
+    return OuterLoss(Recording(encoder), head, loader, adapted_share=0.3, **options)
 
 
 def test_a_draw_is_log_uniform_in_k_and_adapts_as_often_as_asked(

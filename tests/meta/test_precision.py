@@ -14,6 +14,7 @@ from graphmeta.meta import MAML, MetaTrainer
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.meta.precision import Precision, computing_in
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 CPU = torch.device("cpu")
@@ -44,6 +45,11 @@ def test_the_votes_count_exactly() -> None:
     assert few_digits.dtype == torch.float32
 
 
+def loader_of(graph: HeteroData) -> EpisodeLoader:
+    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
+    return EpisodeLoader(graph, sampler=sampler, k_max=3)
+
+
 def gradients(
     encoder: nn.Module, head: CatalogueHead, graph: HeteroData, precision: Precision
 ) -> dict[str, Tensor]:
@@ -52,9 +58,7 @@ def gradients(
     outer_loss = OuterLoss(
         learner,
         head,
-        graph,
-        sampler=EpisodeSampler(graph, num_neighbors=(2, 2)),
-        k_max=3,
+        loader_of(graph),
         adapted_share=1.0,
         precision=precision,
     )
@@ -79,10 +83,7 @@ def test_gradients_are_nearly_the_same(
 def test_training_and_its_state_are_float32(
     encoder: nn.Module, head: CatalogueHead, graph: HeteroData
 ) -> None:
-    sampler = EpisodeSampler(graph, num_neighbors=(2, 2))
-    trainer = MetaTrainer(
-        MAML(encoder), head, graph, sampler=sampler, k_max=3, precision="bfloat16"
-    )
+    trainer = MetaTrainer(MAML(encoder), head, loader_of(graph), precision="bfloat16")
     trainer.run_epoch()
     kinds = {value.dtype for name, value in trainer.state().items() if "optimizer" in name}
     assert kinds | {w.dtype for w in trainer.weights().values()} == {torch.float32}

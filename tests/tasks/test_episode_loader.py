@@ -140,7 +140,7 @@ def test_meta_trainer_could_be_built_on_it(graph: HeteroData) -> None:
     encoder = RelationEncoder(graph.metadata(), out_channels=4, num_layers=1)
     learner, head = Recorder(encoder), CatalogueHead(graph, channels=4)
     loader = loader_of(graph, batch_size=8)
-    trainer = MetaTrainer(learner, head, graph, sampler=loader.sampler, batch_size=8, seed=5)
+    trainer = MetaTrainer(learner, head, loader, seed=5)
     for _ in range(2):
         trainer.run_epoch()
     generator, batches = torch.Generator().manual_seed(5), []
