@@ -23,6 +23,9 @@ from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 Source = Literal["adapted", "unadapted", "popular"]
+# Users of a block may have shown as many items as users of so many each would; a subgraph grows
+# with what its user has shown.
+SHOWN_PER_USER = 16
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,12 @@ class FewShotScorer:
         learner: Adapts the encoder to each user.
         head: Scores the catalogue.
         sampler: Samples the subgraph around a support.
-        batch_size: Users per block.
+        batch_size: Users per block, fewer where they have shown much.
         seed: Draws neighbours, for a node the same ones each time.
         gate: Whether to adapt, by support size; the choice of the nearest size counts, and
             without any every user is adapted.
+        k_max: Largest support that is adapted to, whatever the gate; None for any. Training went
+            no further, and leaving each item out takes memory by the square of their number.
         prior: What is added to the scores.
         niche: How much of the logarithm of an item's popularity is taken from its score; below 0
             it is added.
@@ -50,6 +55,7 @@ class FewShotScorer:
     batch_size: int = 64
     seed: int = 0
     gate: dict[int, bool] = field(default_factory=dict)
+    k_max: int | None = None
     prior: PriorBlend | None = None
     niche: float = 0.0
     half_life: float | None = None
@@ -69,7 +75,9 @@ class FewShotScorer:
         return replace(self, gate={0: is_adapted})
 
     def is_adapted(self, k: int) -> bool:
-        """Return whether the gate adapts users with `k` interactions."""
+        """Return whether users with `k` interactions are adapted: by the gate, up to `k_max`."""
+        if self.k_max is not None and k > self.k_max:
+            return False
         if not self.gate:
             return True
         return self.gate[min(self.gate, key=lambda size: (abs(size - k), size))]
@@ -260,9 +268,14 @@ class FewShotScorer:
         for alike in (~is_adapted, is_adapted):
             rows = alike.nonzero().flatten()
             rows = rows[size.cpu()[rows].argsort(stable=True)]
-            for some in rows.split(self.batch_size):
-                if len(some):
-                    yield some.to(self.device), trimmed(support[some])
+            shown, first = size.cpu()[rows].tolist(), 0
+            while first < len(rows):
+                last = min(first + self.batch_size, len(rows))
+                most = SHOWN_PER_USER * self.batch_size
+                while last > first + 1 and (last - first) * shown[last - 1] > most:
+                    last -= 1
+                some, first = rows[first:last], last
+                yield some.to(self.device), trimmed(support[some])
 
     def episodes(self, support: Support) -> EpisodeBatch:
         """Return the subgraphs around the supports of a block of users, on `device`.

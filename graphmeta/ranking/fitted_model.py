@@ -151,7 +151,10 @@ class FittedModel:
         return other
 
     def is_adapted(self, k: int) -> bool:
-        """Return whether users with `k` interactions are adapted: the nearest choice at hand."""
+        """Return whether users with `k` interactions are adapted: the nearest choice of the gate.
+
+        Whoever has shown more than the setting `k_max` is not.
+        """
         return self.fitted.is_adapted(k)
 
     def score(self, support: Support, *, candidates: Tensor | None = None) -> Tensor:

@@ -122,6 +122,7 @@ def from_bundle(
         sampler,
         batch_size=settings["batch_size"],
         seed=settings["seed"],
+        k_max=settings["k_max"],
         gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
         prior=_prior(bundle, device),
     )

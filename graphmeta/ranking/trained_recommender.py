@@ -246,6 +246,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             sampler,
             batch_size=self.batch_size,
             seed=self.seed,
+            k_max=self.k_max,
         )
 
     def _trainer(self, scorer: FewShotScorer, train: HeteroData, **changed: Any) -> MetaTrainer:

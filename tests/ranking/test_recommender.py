@@ -23,9 +23,11 @@ from graphmeta.errors import (
 )
 from graphmeta.meta import MAML, LiveMemory
 from graphmeta.ranking import evaluate, trained_recommender
+from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.validation_users import ValidationUsers
+from graphmeta.tasks import EpisodeBatch
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,41 @@ def test_the_gate_is_what_validation_users_say(split: ColdSplit) -> None:
     chosen = model.adapted() if model.gate[5] else model.unadapted()
     assert torch.equal(model.score(support), chosen.score(support))
     assert not torch.equal(model.adapted().score(support), model.unadapted().score(support))
+
+
+def test_whoever_has_shown_more_than_training_did_is_not_adapted(
+    split: ColdSplit, tmp_path: Path
+) -> None:
+    model = small(epochs=1, k_max=4).fit(split.train)
+    model.save(tmp_path / "model.gm")
+    for known in (model, ColdStartRecommender.load(tmp_path / "model.gm")):
+        assert known.is_adapted(4)
+        assert not known.is_adapted(5)
+        assert known.fitted.source(5) == "unadapted"
+        assert known.adapt(known.train_graph["item"].id_map.ids[:5].tolist()).weights == {}
+    several = split.test.support(5)
+    assert torch.equal(model.score(several), model.unadapted().score(several))
+
+
+def test_users_who_have_shown_much_stand_in_small_blocks(
+    split: ColdSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = small(epochs=0).fit(split.train).fitted
+    n_items, shapes = len(split.test.item_ids), []
+    sample = FewShotScorer.episodes
+
+    def noted(self: FewShotScorer, support: Support) -> EpisodeBatch:
+        shapes.append(tuple(support.item_index.shape))
+        return sample(self, support)
+
+    shown = torch.stack([torch.arange(n_items).roll(user)[:32] for user in range(40)])
+    shown[:10, 2:] = -1
+    alone = torch.cat([scorer.score(Support(row[None])) for row in shown])
+    monkeypatch.setattr(FewShotScorer, "episodes", noted)
+    together = scorer.score(Support(shown))
+    # At most what 32 users of 16 items each have shown; then the users who are adapted.
+    assert shapes == [(16, 32), (14, 32), (10, 2)]
+    torch.testing.assert_close(together, alone)
 
 
 def test_the_best_epoch_is_kept_and_training_stops_after_it(split: ColdSplit) -> None:
