@@ -26,6 +26,7 @@ from graphmeta.data.suspects import suspicion, without_users
 from graphmeta.data.synthetic import planted_interactions
 from graphmeta.data.table import from_frame
 from graphmeta.data.visible_graph import VisibleGraph
+from graphmeta.data.warm_split import split_warm_users
 
 __all__ = [
     "AuditReport",
@@ -64,6 +65,7 @@ __all__ = [
     "split_domains",
     "split_global_time",
     "split_hash",
+    "split_warm_users",
     "suspicion",
     "target_alone",
     "to_networkx",

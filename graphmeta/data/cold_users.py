@@ -110,7 +110,8 @@ class ColdUsers:
             `before` must not be.
 
     Shapes:
-        first: a `Support` of shape `[n_users, k_max]`, without padding.
+        first: a `Support` of shape `[n_users, k_max]`, without padding but for warm users
+            (`split_warm_users`), each of whom has shown another number of items.
         query_ptr: int64, `[n_users + 1]`; the query of user u is
             `query_index[query_ptr[u]:query_ptr[u + 1]]`.
         query_index: int64, `[n_query]`.

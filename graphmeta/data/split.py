@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ def split_cold_users(graph: HeteroData, *, seed: int = 0, k_max: int | None = No
     """
     role = held_out_roles(graph, seed)
     names = {1: "validation", 2: "test"}
-    train, (validation, test) = _held_out(graph, role, names, seed=seed, k_max=k_max)
+    cut = partial(cold_users, k_max=history_size(graph, k_max))
+    train, (validation, test) = held_out(graph, role, names, seed=seed, cut=cut)
     return ColdSplit(train, validation, test, seed)
 
 
@@ -72,7 +74,8 @@ def hold_out_validation(
     """
     role = held_out_roles(graph, seed)
     role[role == 2] = 0
-    train, (validation,) = _held_out(graph, role, {1: "validation"}, seed=seed, k_max=k_max)
+    cut = partial(cold_users, k_max=history_size(graph, k_max))
+    train, (validation,) = held_out(graph, role, {1: "validation"}, seed=seed, cut=cut)
     return train, validation
 
 
@@ -82,22 +85,35 @@ def held_out_roles(graph: HeteroData, seed: int) -> Array:
     return np.where(score < TEST_SHARE, 2, np.where(score < HELD_OUT_SHARE, 1, 0))
 
 
-def _held_out(
-    graph: HeteroData, role: Array, names: Mapping[int, str], *, seed: int, k_max: int | None
+def held_out(
+    graph: HeteroData,
+    role: Array,
+    names: Mapping[int, str],
+    *,
+    seed: int,
+    cut: Callable[..., ColdUsers],
 ) -> tuple[HeteroData, list[ColdUsers]]:
-    """Return the graph of the users whose role is 0, and the users of each other role."""
+    """Return the graph of the users whose role is 0, and the users of each other role.
+
+    Args:
+        graph: A graph with `(user, rates, item)` edges.
+        role: Of each user (`held_out_roles`).
+        names: What the roles are called in errors; one part of the result for each.
+        seed: The split seed, which orders histories without times.
+        cut: Makes users of their histories, as `cold_users` does.
+
+    Raises:
+        DataError: There is no training user, or none of a role has enough history.
+    """
     users = graph[FORWARD].edge_index[0].numpy()
     train_edges = np.flatnonzero(role[users] == 0)
     if not len(train_edges):
         raise DataError(f"seed {seed} leaves no training user of {len(role)}; add users")
-    k = history_size(graph, k_max)
-    held_out = np.flatnonzero(role[users] > 0)
-    order = history_order(graph, held_out, seed, in_time="time" in graph[FORWARD])
+    held_out_edges = np.flatnonzero(role[users] > 0)
+    order = history_order(graph, held_out_edges, seed, in_time="time" in graph[FORWARD])
     train, item_row = training_graph(graph, train_edges)
     parts = [
-        cold_users(
-            graph, order[role[users[order]] == part], item_row, train=train, k_max=k, name=name
-        )
+        cut(graph, order[role[users[order]] == part], item_row, train=train, name=name)
         for part, name in names.items()
     ]
     return train, parts
@@ -185,28 +201,71 @@ def cold_users(
     Raises:
         DataError: No user has enough history.
     """
+    need = k_max + (5 if k_max > 5 else 1)
+    return shown_and_query(
+        graph,
+        edges,
+        item_row,
+        train=train,
+        n_shown=lambda count: np.full(len(count), k_max),
+        need=need,
+        needed_by=f"k_max={k_max}",
+        name=name,
+        advice="use more data, another seed or a lower k_max",
+    )
+
+
+def shown_and_query(
+    graph: HeteroData,
+    edges: Array,
+    item_row: Array,
+    *,
+    train: HeteroData,
+    n_shown: Callable[[Array], Array],
+    need: int,
+    needed_by: str,
+    name: str,
+    advice: str,
+) -> ColdUsers:
+    """Cut histories into what a user has shown and what is to be ranked.
+
+    Args:
+        graph: The whole graph.
+        edges: Edge numbers sorted by user, then in the order of the history.
+        item_row: Row in the catalogue of each item, -1 where it is not in it.
+        train: The graph of the training edges, which is the catalogue.
+        n_shown: How many interactions users show, from the lengths of their histories.
+        need: Shortest history within the catalogue of a user who is kept.
+        needed_by: What asks for that, for an error.
+        name: What to call these users in an error.
+        advice: What to do where there is none.
+
+    Raises:
+        DataError: No user has enough history.
+    """
     store = graph[FORWARD]
     users, items = store.edge_index.numpy()
     edges = edges[item_row[items[edges]] >= 0]
-    need = k_max + (5 if k_max > 5 else 1)
     who, start, count = np.unique(users[edges], return_index=True, return_counts=True)
     enough = count >= need
     if not enough.any():
         longest = int(count.max()) if len(count) else 0
         raise DataError(
-            f"no {name} user has the {need} interactions that k_max={k_max} needs (the longest "
-            f"history within the catalogue is {longest}, {len(who)} {name} users); "
-            "use more data, another seed or a lower k_max"
+            f"no {name} user has the {need} interactions that {needed_by} needs (the longest "
+            f"history within the catalogue is {longest}, {len(who)} {name} users); {advice}"
         )
     who, start, count = who[enough], start[enough], count[enough]
-    first = edges[start[:, None] + np.arange(k_max)]
-    size = count - k_max
+    shown = n_shown(count)
+    slot = np.arange(shown.max())
+    is_shown = torch.from_numpy(slot < shown[:, None])
+    first = torch.from_numpy(edges[start[:, None] + np.minimum(slot, shown[:, None] - 1)])
+    size = count - shown
     ptr = np.concatenate([[0], np.cumsum(size)])
-    query = edges[np.repeat(start + k_max - ptr[:-1], size) + np.arange(ptr[-1])]
+    query = edges[np.repeat(start + shown - ptr[:-1], size) + np.arange(ptr[-1])]
     support = Support(
-        torch.from_numpy(item_row[items[first]]),
-        store.rating[torch.from_numpy(first)] if "rating" in store else None,
-        store.time[torch.from_numpy(first)] if "time" in store else None,
+        torch.from_numpy(item_row[items[first]]).where(is_shown, -1),
+        store.rating[first].where(is_shown, 0.0) if "rating" in store else None,
+        store.time[first].where(is_shown, 0.0) if "time" in store else None,
         graph["user"].x[torch.from_numpy(who)] if "x" in graph["user"] else None,
         links=links_into(graph, torch.from_numpy(who), train),
     )

@@ -38,7 +38,7 @@ def grid_main(
     """Run an experiment over data sets as a command; return the exit code, 2 for bad input.
 
     Args:
-        kind: The settings; `data`, `data_root` and `k` among them.
+        kind: The settings; `data`, `data_root` and perhaps `k` among them.
         argv: What the caller typed; None for the process's own arguments.
         program: The command without its options.
         purpose: What it is for, in a line.
@@ -51,7 +51,7 @@ def grid_main(
         line = parse_command_line(kind, argv, program=program, purpose=purpose)
         settings = grid_settings(kind, line, grid=grid)
         given: Any = settings
-        graphs = load_graphs(given.data, given.data_root, k=given.k)
+        graphs = load_graphs(given.data, given.data_root, k=getattr(given, "k", ()))
         folder = open_folder(line, settings, program=program)
         began.append(folder.path)
         run(folder, settings, graphs, words)
@@ -112,7 +112,7 @@ def load_graphs(
     graphs = {name: load_named(name, data_root=data_root) for name in names}
     for name, graph in graphs.items():
         largest = history_size(graph, None)
-        if min(k) > largest:
+        if k and min(k) > largest:
             raise ConfigError(
                 f"k={min(k)} is above {largest}, the largest support of {name!r}; lower --k"
             )

@@ -33,7 +33,9 @@ def tail_metrics(best: Tensor, hits: Tensor, users: ColdUsers) -> dict[str, floa
     """
     n_query = users.query_ptr.diff()
     ndcg = ranking_metrics(hits, n_query)["ndcg@10"]
-    taste = users.item_count[users.first.item_index].double().mean(1)
+    first = users.first
+    known = users.item_count[first.item_index.clamp(min=0)].double() * first.mask
+    taste = known.sum(1) / first.size
     low, high = taste.quantile(torch.tensor([1 / 3, 2 / 3], dtype=torch.float64))
     niche, mainstream = ndcg[taste <= low].mean(), ndcg[taste >= high].mean()
     return {

@@ -1,0 +1,93 @@
+"""The table of methods for users who have shown most of their history, as Markdown."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+
+from graphmeta.experiments.contrasts import SHOWN
+from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.result_table import short
+from graphmeta.ranking.significance import compare_paired
+
+OURS = "graphmeta"
+RECALL = "recall@20"
+# The claim: so much of the best baseline is not lost.
+MOST_LOST = 0.02
+
+
+def warm_report(per_user: pd.DataFrame, sessions: str, share: float) -> str:
+    """Return the methods' figures, and ours against the best baseline, also by size of history.
+
+    Args:
+        per_user: Columns data, method, seed, user, shown (items), ndcg@10, recall@20 and seconds;
+            methods in the order of the rows.
+        sessions: Who computed the cells, as a Markdown list.
+        share: Share of a history that users have shown.
+    """
+    parts = [
+        "# Users who are well known",
+        sessions,
+        f"Held-out users show {share:.0%} of their items, and the rest is to be ranked. *{OURS}* "
+        "is the model that was trained for up to ten items, as `ColdStartRecommender()` serves "
+        "it; the baselines are tuned for these users, on validation users who show as much.",
+    ]
+    for name, found in per_user.groupby("data", sort=False):
+        users = found.drop_duplicates(["seed", "user"])
+        splits = users["seed"].nunique()
+        parts += [
+            f"## {name}",
+            f"{len(users)} test users over {splits} split{'s' * (splits != 1)}, who have shown "
+            f"{users['shown'].median():.0f} items at the median.",
+            _means(found),
+        ]
+        if {OURS} < set(found["method"]):
+            parts += [*_against_best(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _means(found: pd.DataFrame) -> str:
+    means = found.groupby("method", sort=False)[[SHOWN, RECALL, "seconds"]].mean()
+    is_best = means == means.max()
+    rows = []
+    for method in means.index:
+        cells = []
+        for metric in (SHOWN, RECALL):
+            text = short(float(means.loc[method, metric]), 4)
+            cells.append(f"**{text}**" if is_best.loc[method, metric] else text)
+        rows.append([str(method), *cells, f"{means.loc[method, 'seconds']:.0f}"])
+    return markdown_table(["method", "NDCG@10", "Recall@20", "s"], rows)
+
+
+def _against_best(found: pd.DataFrame) -> list[str]:
+    """Return what ours is ahead of the best baseline by: for all, and by quarters of the users."""
+    rival = str(found.groupby("method")[SHOWN].mean().drop(OURS).idxmax())
+    shown = found[found["method"] == OURS]["shown"]
+    bounds = [0, *sorted({int(shown.quantile(part)) for part in (0.25, 0.5, 0.75, 1)})]
+    quarters = list(itertools.pairwise(bounds))
+    rows, kept = [], 1.0
+    for above, most in [*quarters, (0, bounds[-1])]:
+        some = found[(found["shown"] > above) & (found["shown"] <= most)].assign(k=0)
+        ours, theirs = (some[some["method"] == method] for method in (OURS, rival))
+        row = compare_paired(ours, theirs, metric=SHOWN).iloc[0]
+        level = float(theirs[SHOWN].mean())
+        kept = 1 + float(row["difference"]) / level
+        rows.append(
+            [
+                f"{above + 1} to {most}",
+                str(len(ours)),
+                short(float(ours[SHOWN].mean()), 4),
+                short(level, 4),
+                f"{row['difference']:+.4f}",
+                f"{row['lower']:+.4f} to {row['upper']:+.4f}",
+                f"{kept - 1:+.1%}",
+            ]
+        )
+    verdict = "within" if kept >= 1 - MOST_LOST else "not within"
+    header = ["items shown", "users", OURS, rival, "difference", "interval", "relative"]
+    return [
+        f"The best baseline is {rival}; *{OURS}* is **{verdict} {MOST_LOST:.0%}** of it. By how "
+        "much users have shown, and all of them:",
+        markdown_table(header, rows),
+    ]
