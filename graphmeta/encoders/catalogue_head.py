@@ -44,6 +44,7 @@ class CatalogueHead(nn.Module):
         graph: The training graph.
         channels: Width of the embeddings; the encoder's width in and out.
         item_start: Where the item embeddings start (`ItemTable`).
+        k_max: Largest support that training draws; what is learnt per support size is so up to it.
         seed: Draws the item embeddings' first numbers.
         without: Parts of the score to leave out, to see what they are worth: "vote", "content",
             "product", "social" or "prior", which is the popularity and the items' biases. Users
@@ -63,15 +64,19 @@ class CatalogueHead(nn.Module):
         *,
         channels: int,
         item_start: ItemStart = "spectral",
+        k_max: int = 10,
         seed: int = 0,
         without: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.table = ItemTable(graph, channels=channels, start=item_start, seed=seed)
-        self.vote = NeighborVote(graph)
-        self.content = ContentVote(graph["item"].x) if "x" in graph["item"] else None
+        self.k_max = k_max
+        self.vote = NeighborVote(graph, k_max=k_max)
+        item_x = graph["item"].x if "x" in graph["item"] else None
+        self.content = None if item_x is None else ContentVote(item_x, k_max=k_max)
         start = {"vote": 1.0, "product": 0.1, "prior": 0.0}
-        self.curve = SupportSizeCurve(start if self.content is None else {**start, "content": 0.1})
+        start = start if self.content is None else {**start, "content": 0.1}
+        self.curve = SupportSizeCurve(start, k_max=k_max)
         self.bias = nn.Parameter(torch.zeros(int(graph["item"].num_nodes)))
         for name in without:
             if name not in PARTS:

@@ -22,6 +22,7 @@ class ContentVote(Vote):
 
     Args:
         item_x: The items' features.
+        k_max: Largest support that training draws.
 
     Attributes:
         column: The number of every voter's column in `item_x`.
@@ -31,13 +32,13 @@ class ContentVote(Vote):
         column: int64, `[n_voters]`.
     """
 
-    def __init__(self, item_x: Tensor) -> None:
+    def __init__(self, item_x: Tensor, *, k_max: int = 10) -> None:
         is_binary = ((item_x == 0) | (item_x == 1)).all(0)
         votes = is_binary & (item_x.sum(0) > 1)
         edge_index = item_x[:, votes].T.nonzero().T.contiguous()
         n_voters = int(votes.sum())
         features = InteractionMatrix(edge_index, num_users=n_voters, num_items=len(item_x))
-        super().__init__(features, START)
+        super().__init__(features, START, k_max=k_max)
         self.register_buffer("column", votes.nonzero().flatten(), persistent=False)
 
     column: Tensor

@@ -23,15 +23,16 @@ class NeighborVote(Vote):
 
     Args:
         graph: The training graph.
+        k_max: Largest support that training draws.
     """
 
-    def __init__(self, graph: HeteroData) -> None:
+    def __init__(self, graph: HeteroData, *, k_max: int = 10) -> None:
         interactions = InteractionMatrix(
             graph[RATES].edge_index,
             num_users=int(graph["user"].num_nodes),
             num_items=int(graph["item"].num_nodes),
         )
-        super().__init__(interactions, START)
+        super().__init__(interactions, START, k_max=k_max)
 
     def popularity(
         self, own_user: Int[Tensor, " n"], items: Int[Tensor, " m"] | None = None

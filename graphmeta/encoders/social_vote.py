@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from graphmeta.encoders.neighbor_vote import NeighborVote
-from graphmeta.encoders.support_size_curve import KNOTS, SupportSizeCurve
+from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.tasks.episode import EpisodeBatch
 
 START = {"weight": 0.3, "degree": 0.5, "taste": 1.0, "overlap": 1.0, "prior": 3.0}
@@ -64,7 +64,7 @@ class SocialVote(nn.Module):
             factors: By support size.
         """
         shown = [size for size in factors if size]
-        for at, knot in enumerate(KNOTS if shown else ()):
+        for at, knot in enumerate(self.curve.sizes if shown else ()):
             nearest = min(shown, key=lambda size: (abs(size - knot), size))
             self.curve.values["weight"][at] *= factors[nearest]
         self.alone["weight"] *= factors.get(0, 1.0)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-# Few-shot optima move with log k; beyond the last knot a curve stays flat.
-KNOTS = (1, 3, 5, 10)
+# Optima move with log k; beyond the last knot a curve stays flat.
+KNOTS = (1, 3, 5, 10, 30, 100, 300)
 
 
 class SupportSizeCurve(nn.Module):
@@ -20,14 +20,20 @@ class SupportSizeCurve(nn.Module):
 
     Args:
         start: Initial value of each named curve, the same at every size.
+        k_max: Largest support that training draws. There are knots up to it, at least up to 10.
+
+    Attributes:
+        sizes: The support sizes at the knots.
     """
 
-    def __init__(self, start: Mapping[str, float]) -> None:
+    def __init__(self, start: Mapping[str, float], *, k_max: int = 10) -> None:
         super().__init__()
+        self.sizes = tuple(k for k in KNOTS if k <= max(10, k_max))
+        n = len(self.sizes)
         self.values = nn.ParameterDict(
-            {name: nn.Parameter(torch.full((len(KNOTS),), float(v))) for name, v in start.items()}
+            {name: nn.Parameter(torch.full((n,), float(v))) for name, v in start.items()}
         )
-        self.register_buffer("knots", torch.tensor(KNOTS).float().log(), persistent=False)
+        self.register_buffer("knots", torch.tensor(self.sizes).float().log(), persistent=False)
 
     knots: Tensor
 
@@ -39,7 +45,7 @@ class SupportSizeCurve(nn.Module):
     def forward(self, size: Int[Tensor, " n"]) -> dict[str, Float[Tensor, "n 1"]]:
         """Return each curve at the given support sizes."""
         at = size.clamp(min=1).to(self.knots.dtype).log().clamp(max=self.knots[-1])
-        right = (self.knots < at.unsqueeze(1)).sum(1).clamp(1, len(KNOTS) - 1)
+        right = (self.knots < at.unsqueeze(1)).sum(1).clamp(1, len(self.sizes) - 1)
         left = right - 1
         share = (at - self.knots[left]) / (self.knots[right] - self.knots[left])
         values = torch.stack([*self.values.values()])

@@ -33,9 +33,12 @@ class Vote(nn.Module):
         interactions: Which voter has which item.
         start: Initial values of p (`overlap`), q (`degree`), r (`rarity`), t (`taste`) and the
             logit of e (`prior`).
+        k_max: Largest support that training draws.
     """
 
-    def __init__(self, interactions: InteractionMatrix, start: Mapping[str, float]) -> None:
+    def __init__(
+        self, interactions: InteractionMatrix, start: Mapping[str, float], *, k_max: int = 10
+    ) -> None:
         super().__init__()
         self.interactions = interactions
         for name, pointer in (
@@ -45,7 +48,7 @@ class Vote(nn.Module):
             self.register_buffer(name, pointer.diff().float(), persistent=False)
         mean = self.item_degree.log1p().mean()
         self.register_buffer("mean_log_degree", mean, persistent=False)
-        self.curve = SupportSizeCurve(start)
+        self.curve = SupportSizeCurve(start, k_max=k_max)
         self.log_smoothing = nn.Parameter(torch.tensor(3.0))
 
     voter_degree: Tensor

@@ -24,9 +24,9 @@ from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.methods import Tunable
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
-from graphmeta.experiments.settings import Count, NotNegative
+from graphmeta.experiments.settings import DEFAULT_K, Count, NotNegative
 from graphmeta.experiments.trained_cells import grid_main, refuse_unknown
-from graphmeta.experiments.warm_report import OURS, warm_report
+from graphmeta.experiments.warm_report import OURS, OURS_TO_100, warm_report
 from graphmeta.ranking import ColdStartRecommender, Scorer, baselines
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.tuning import tune
@@ -76,11 +76,11 @@ def _tuned(
 
 
 def _recommender(
-    graph: HeteroData, split: ColdSplit, settings: WarmSettings
+    graph: HeteroData, split: ColdSplit, settings: WarmSettings, *, k_max: int
 ) -> tuple[Scorer, list[dict[str, Any]]]:
     """Fit for few shots; it sees validation users who show a few items, as in the benchmark."""
     cold = split_cold_users(graph, seed=split.seed)
-    model = ColdStartRecommender(epochs=settings.epochs, seed=split.seed)
+    model = ColdStartRecommender(k_max=k_max, epochs=settings.epochs, seed=split.seed)
     model.fit(cold.train, cold.validation)
     return model, [{"epoch": model.best_epoch, "gate": str(model.gate)}]
 
@@ -94,7 +94,8 @@ METHODS: Mapping[str, Prepare] = {
     "graph-filter": partial(_tuned, baselines.GraphFilter),
     "mult-vae": partial(_tuned, baselines.MultVAE),
     "light-gcn": partial(_tuned, baselines.LightGCN),
-    OURS: _recommender,
+    OURS: partial(_recommender, k_max=10),
+    OURS_TO_100: partial(_recommender, k_max=100),
 }
 
 
@@ -127,6 +128,11 @@ def run(
                 found = evaluate(scorer, split.test, k=(split.test.k_max,), seed=seed).per_user
                 shown = split.test.first.size.numpy()
                 folder.write_frame(f"{place}.parquet", found.drop(columns="k").assign(shown=shown))
+                if method in (OURS, OURS_TO_100):
+                    new = split_cold_users(graph, seed=seed).test
+                    sizes = [k for k in DEFAULT_K if k <= new.k_max]
+                    few = evaluate(scorer, new, k=sizes, seed=seed).per_user
+                    folder.write_frame(f"{place}-few.parquet", few)
                 seconds = round(time.perf_counter() - start, 1)
                 folder.write_json(f"{place}.json", {"seconds": seconds, "chosen": chosen})
                 write_report(folder, settings.share)
@@ -138,20 +144,23 @@ def write_report(folder: RunFolder, share: float) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = []
+    parts, few = [], []
     for file in sorted(folder.path.glob("cells/*/*/seed-*.json")):
         data, method, seed = file.parts[-3], file.parts[-2], file.stem.removeprefix("seed-")
-        about = folder.read_json(str(file.relative_to(folder.path)))
-        parts.append(
-            pd.read_parquet(file.with_suffix(".parquet")).assign(
-                data=data, method=method, seed=int(seed), seconds=about["seconds"]
-            )
-        )
-    per_user = pd.concat(parts, ignore_index=True)
-    per_user["method"] = pd.Categorical(per_user["method"], list(METHODS))
-    per_user = per_user.sort_values(["data", "method", "seed"], kind="stable")
-    per_user["method"] = per_user["method"].astype(str)
-    folder.write_text("report.md", warm_report(per_user, session_lines(folder), share))
+        about = folder.read_json(str(file.relative_to(folder.path))) or {}
+        columns = {"data": data, "method": method, "seed": int(seed), "seconds": about["seconds"]}
+        parts.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**columns))
+        shots = file.with_name(f"{file.stem}-few.parquet")
+        few += [pd.read_parquet(shots).assign(**columns)] if shots.is_file() else []
+    place = {name: number for number, name in enumerate(METHODS)}
+    parts.sort(key=lambda part: (part["data"].iloc[0], place[part["method"].iloc[0]]))
+    text = warm_report(
+        pd.concat(parts, ignore_index=True),
+        pd.concat(few, ignore_index=True) if few else None,
+        session_lines(folder),
+        share,
+    )
+    folder.write_text("report.md", text)
 
 
 if __name__ == "__main__":

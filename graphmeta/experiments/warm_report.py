@@ -6,23 +6,29 @@ import itertools
 
 import pandas as pd
 
+from graphmeta.experiments.ahead_table import ahead_table
 from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.markdown_table import markdown_table
+from graphmeta.experiments.means_table import means_table
 from graphmeta.experiments.result_table import short
 from graphmeta.ranking.significance import compare_paired
 
-OURS = "graphmeta"
+OURS, OURS_TO_100 = "graphmeta", "graphmeta-to-100"
 RECALL = "recall@20"
 # The claim: so much of the best baseline is not lost.
 MOST_LOST = 0.02
 
 
-def warm_report(per_user: pd.DataFrame, sessions: str, share: float) -> str:
+def warm_report(
+    per_user: pd.DataFrame, few: pd.DataFrame | None, sessions: str, share: float
+) -> str:
     """Return the methods' figures, and ours against the best baseline, also by size of history.
 
     Args:
         per_user: Columns data, method, seed, user, shown (items), ndcg@10, recall@20 and seconds;
             methods in the order of the rows.
+        few: The same models' figures after few shots: columns data, method, seed, user, k and
+            ndcg@10.
         sessions: Who computed the cells, as a Markdown list.
         share: Share of a history that users have shown.
     """
@@ -31,7 +37,8 @@ def warm_report(per_user: pd.DataFrame, sessions: str, share: float) -> str:
         sessions,
         f"Held-out users show {share:.0%} of their items, and the rest is to be ranked. *{OURS}* "
         "is the model that was trained for up to ten items, as `ColdStartRecommender()` serves "
-        "it; the baselines are tuned for these users, on validation users who show as much.",
+        f"it, *{OURS_TO_100}* that of `ColdStartRecommender(k_max=100)`; the baselines are tuned "
+        "for these users, on validation users who show as much.",
     ]
     for name, found in per_user.groupby("data", sort=False):
         users = found.drop_duplicates(["seed", "user"])
@@ -42,8 +49,14 @@ def warm_report(per_user: pd.DataFrame, sessions: str, share: float) -> str:
             f"{users['shown'].median():.0f} items at the median.",
             _means(found),
         ]
-        if {OURS} < set(found["method"]):
-            parts += [*_against_best(found)]
+        baselines = [m for m in found["method"].unique() if m not in (OURS, OURS_TO_100)]
+        for ours in (OURS, OURS_TO_100) if baselines else ():
+            if ours in set(found["method"]):
+                parts += _against_best(found, ours, baselines)
+        if few is not None and len(shots := few[few["data"] == name]):
+            parts += ["The same weights for new users, NDCG@10:", means_table(shots)]
+            if shots["method"].nunique() > 1:
+                parts += [ahead_table(shots, OURS_TO_100)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,16 +73,16 @@ def _means(found: pd.DataFrame) -> str:
     return markdown_table(["method", "NDCG@10", "Recall@20", "s"], rows)
 
 
-def _against_best(found: pd.DataFrame) -> list[str]:
-    """Return what ours is ahead of the best baseline by: for all, and by quarters of the users."""
-    rival = str(found.groupby("method")[SHOWN].mean().drop(OURS).idxmax())
-    shown = found[found["method"] == OURS]["shown"]
+def _against_best(found: pd.DataFrame, name: str, baselines: list[str]) -> list[str]:
+    """Return what one is ahead of the best baseline by: for all, and by quarters of the users."""
+    rival = str(found.groupby("method")[SHOWN].mean()[baselines].idxmax())
+    shown = found[found["method"] == name]["shown"]
     bounds = [0, *sorted({int(shown.quantile(part)) for part in (0.25, 0.5, 0.75, 1)})]
     quarters = list(itertools.pairwise(bounds))
     rows, kept = [], 1.0
     for above, most in [*quarters, (0, bounds[-1])]:
         some = found[(found["shown"] > above) & (found["shown"] <= most)].assign(k=0)
-        ours, theirs = (some[some["method"] == method] for method in (OURS, rival))
+        ours, theirs = (some[some["method"] == method] for method in (name, rival))
         row = compare_paired(ours, theirs, metric=SHOWN).iloc[0]
         level = float(theirs[SHOWN].mean())
         kept = 1 + float(row["difference"]) / level
@@ -85,9 +98,9 @@ def _against_best(found: pd.DataFrame) -> list[str]:
             ]
         )
     verdict = "within" if kept >= 1 - MOST_LOST else "not within"
-    header = ["items shown", "users", OURS, rival, "difference", "interval", "relative"]
+    header = ["items shown", "users", name, rival, "difference", "interval", "relative"]
     return [
-        f"The best baseline is {rival}; *{OURS}* is **{verdict} {MOST_LOST:.0%}** of it. By how "
+        f"The best baseline is {rival}; *{name}* is **{verdict} {MOST_LOST:.0%}** of it. By how "
         "much users have shown, and all of them:",
         markdown_table(header, rows),
     ]

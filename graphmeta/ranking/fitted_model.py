@@ -153,7 +153,7 @@ class FittedModel:
     def is_adapted(self, k: int) -> bool:
         """Return whether users with `k` interactions are adapted: the nearest choice of the gate.
 
-        Whoever has shown more than the setting `k_max` is not.
+        Whoever has shown more than ten items, or than the setting `k_max`, is not.
         """
         return self.fitted.is_adapted(k)
 

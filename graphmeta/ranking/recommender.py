@@ -33,7 +33,7 @@ class ColdStartRecommender(TrainedRecommender):
     support size, it adds a prior to the scores where that surely raised the validation users'
     NDCG@10 (`PriorBlend`; `blend` holds the choice), and adapts new users only if that surely
     raised it: `gate` holds the choice. Without them all epochs count, nothing is added and every
-    user is adapted. A user who has shown more than `k_max` items is not, as training never was.
+    user is adapted. A user who has shown more than ten items, or than `k_max`, never is.
 
     Where the training graph has links between users (`data.with_links`), new users are known by
     theirs as well (`SocialVote`); validation users then say how much links count (`link_factors`).
@@ -64,7 +64,8 @@ class ColdStartRecommender(TrainedRecommender):
         patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
-        k_max: Largest support drawn in training, and adapted to.
+        k_max: Largest support drawn in training, log-uniformly. 100 serves users who become well
+            known better; their subgraphs take more time and memory.
         adapted_share: Share of the training batches that train through adaptation.
         support_share: None trains on few shots, as new users will show them. A number trains as
             an auto-encoder is trained, on that share of a user's items, up to `k_max`.

@@ -67,6 +67,7 @@ def _head(scorer: FewShotScorer, newer: HeteroData, row: Tensor) -> CatalogueHea
             newer,
             channels=known.table.channels,
             item_start="random",  # The numbers are about to be replaced.
+            k_max=known.k_max,
             seed=scorer.seed,
         ).to(scorer.device)
     head.pruned_above = known.pruned_above

@@ -21,6 +21,7 @@ from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.bundle import Bundle
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.prior_blend import Blend, PriorBlend
+from graphmeta.ranking.validation_users import adapted_up_to
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -106,6 +107,7 @@ def from_bundle(
             train,
             channels=settings["channels"],
             item_start="random",  # The numbers are about to be replaced.
+            k_max=settings["k_max"],
             seed=settings["seed"],
             without=settings["without"],
         )
@@ -122,7 +124,7 @@ def from_bundle(
         sampler,
         batch_size=settings["batch_size"],
         seed=settings["seed"],
-        k_max=settings["k_max"],
+        k_max=adapted_up_to(settings["k_max"]),
         gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
         prior=_prior(bundle, device),
     )

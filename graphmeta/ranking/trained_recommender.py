@@ -31,7 +31,7 @@ from graphmeta.ranking.link_weights import link_factors, with_link_factors
 from graphmeta.ranking.parameters import Parameters
 from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.usable_device import usable_device
-from graphmeta.ranking.validation_users import ValidationUsers
+from graphmeta.ranking.validation_users import ValidationUsers, adapted_up_to
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -232,6 +232,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 train,
                 channels=self.channels,
                 item_start=self.item_start or start_for(train, channels=self.channels),
+                k_max=self.k_max,
                 seed=self.seed,
                 without=self.without,
             ).to(device)
@@ -246,7 +247,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             sampler,
             batch_size=self.batch_size,
             seed=self.seed,
-            k_max=self.k_max,
+            k_max=adapted_up_to(self.k_max),
         )
 
     def _trainer(self, scorer: FewShotScorer, train: HeteroData, **changed: Any) -> MetaTrainer:

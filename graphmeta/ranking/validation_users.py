@@ -13,6 +13,14 @@ SIZES = (1, 3, 5, 10)
 MAX_USERS = 500
 
 
+def adapted_up_to(k_max: int) -> int:
+    """Return the largest support that is adapted to, of a model trained up to `k_max`.
+
+    That is no more than validation users are asked about.
+    """
+    return min(k_max, SIZES[-1])
+
+
 class ValidationUsers:
     """Scores a model on held-out users.
 

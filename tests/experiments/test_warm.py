@@ -35,7 +35,7 @@ def test_the_command_goes_on_where_it_stopped(
     small = ["--data", "filmtrust", "--data-root", str(root), "--seeds", "0", "--epochs", "1"]
     assert main([*small, "--methods", "popularity", "--out", str(folder)]) == 0
     assert "not within" not in (folder / "report.md").read_text()
-    names = ["popularity", "item-knn", "graphmeta"]
+    names = ["popularity", "item-knn", "graphmeta", "graphmeta-to-100"]
     assert main(["--resume", str(folder), "--methods", *names]) == 0
     assert capsys.readouterr().err.count(": popularity") == 1
     cells = {n: pd.read_parquet(folder / f"cells/filmtrust/{n}/seed-0.parquet") for n in names}
@@ -49,7 +49,12 @@ def test_the_command_goes_on_where_it_stopped(
         assert f"{mean:.4f}"[1:] in next(
             line for line in report.splitlines() if line.startswith(f"| {name} |")
         )
-    assert "The best baseline is item-knn; *graphmeta* is **" in report
+    for name in names[2:]:
+        assert f"The best baseline is item-knn; *{name}* is **" in report
+    few = pd.read_parquet(folder / "cells/filmtrust/graphmeta/seed-0-few.parquet")
+    mean = few.groupby("k")["ndcg@10"].mean()
+    assert f"| graphmeta | **{mean[0]:.4f}**".replace("0.", ".") in report
+    assert "| graphmeta | 10 | " in report
 
 
 def test_the_report_says_what_is_kept_of_the_best_baseline() -> None:
@@ -60,7 +65,7 @@ def test_the_report_says_what_is_kept_of_the_best_baseline() -> None:
     ]
     columns = ["data", "method", "seed", "user", "shown", "ndcg@10", "recall@20", "seconds"]
     found = pd.DataFrame(rows, columns=columns)
-    text = warm_report(found, "by hand", 0.75)
+    text = warm_report(found, None, "by hand", 0.75)
     assert "Held-out users show 75% of their items" in text
     assert "4 test users over 1 split, who have shown 12 items at the median" in text
     assert "| ease | **.4375** | **.5000** | 7 |" in text
@@ -68,7 +73,7 @@ def test_the_report_says_what_is_kept_of_the_best_baseline() -> None:
     assert "| 1 to 32 | 4 | .4331 | .4375 | -0.0044 |" in text
     assert "| 1 to 7 | 1 | .2475 | .2500 | -0.0025 |" in text
     worse = found.assign(**{"ndcg@10": found["ndcg@10"].where(found["method"] == "ease", 0.1)})
-    assert "**not within 2%** of it" in warm_report(worse, "by hand", 0.75)
+    assert "**not within 2%** of it" in warm_report(worse, None, "by hand", 0.75)
 
 
 def test_what_cannot_be_run(capsys: pytest.CaptureFixture[str], root: Path) -> None:
