@@ -96,9 +96,11 @@ class CatalogueHead(nn.Module):
         self._resting: AtRest[RestingHead] = AtRest()
         has_features = "x" in graph["user"]
         self.features = (
-            FeaturePrior(graph["user"].x, self.vote.interactions) if has_features else None
+            FeaturePrior(graph["user"].x, self.vote.interactions, k_max=k_max)
+            if has_features
+            else None
         )
-        self.social = SocialVote(self.vote) if has_links(graph) else None
+        self.social = SocialVote(self.vote, k_max=k_max) if has_links(graph) else None
         if self.social is not None and "social" in without:
             self.social.leave_out()
 

@@ -29,12 +29,13 @@ class FeaturePrior(nn.Module):
     Args:
         user_x: The training users' features.
         interactions: The training matrix.
+        k_max: Largest support that training draws.
 
     Shapes:
         user_x: float32, `[n_users, n_features]`.
     """
 
-    def __init__(self, user_x: Tensor, interactions: InteractionMatrix) -> None:
+    def __init__(self, user_x: Tensor, interactions: InteractionMatrix, *, k_max: int = 10) -> None:
         super().__init__()
         mean = user_x.mean(0)
         centred = user_x - mean
@@ -50,7 +51,7 @@ class FeaturePrior(nn.Module):
             "rate", interactions.to_items(everyone)[0] / user_x.size(0), persistent=False
         )
         self.smoothing = SMOOTHING / user_x.size(0)
-        self.curve = SupportSizeCurve({"lift": 0.5})
+        self.curve = SupportSizeCurve({"lift": 0.5}, k_max=k_max)
         self.alone = nn.Parameter(torch.ones(()))
 
     mean: Tensor

@@ -37,12 +37,13 @@ class SocialVote(nn.Module):
 
     Args:
         vote: Holds what the training users have.
+        k_max: Largest support that training draws.
     """
 
-    def __init__(self, vote: NeighborVote) -> None:
+    def __init__(self, vote: NeighborVote, *, k_max: int = 10) -> None:
         super().__init__()
         self.register_buffer("mean_degree", vote.voter_degree.mean(), persistent=False)
-        self.curve = SupportSizeCurve(START)
+        self.curve = SupportSizeCurve(START, k_max=k_max)
         self.alone = nn.ParameterDict(
             {name: nn.Parameter(torch.tensor(value)) for name, value in ALONE.items()}
         )
