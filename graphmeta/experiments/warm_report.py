@@ -40,7 +40,11 @@ def warm_report(
         f"it, *{OURS_TO_100}* that of `ColdStartRecommender(k_max=100)`; the baselines are tuned "
         "for these users, on validation users who show as much.",
     ]
-    for name, found in per_user.groupby("data", sort=False):
+    for name, every in per_user.groupby("data", sort=False):
+        found = _whole_splits(every)
+        if found.empty:
+            parts += [f"## {name}", "No split has been ranked by all methods yet."]
+            continue
         users = found.drop_duplicates(["seed", "user"])
         splits = users["seed"].nunique()
         parts += [
@@ -53,11 +57,17 @@ def warm_report(
         for ours in (OURS, OURS_TO_100) if baselines else ():
             if ours in set(found["method"]):
                 parts += _against_best(found, ours, baselines)
-        if few is not None and len(shots := few[few["data"] == name]):
+        if few is not None and len(shots := _whole_splits(few[few["data"] == name])):
             parts += ["The same weights for new users, NDCG@10:", means_table(shots)]
             if shots["method"].nunique() > 1:
                 parts += [ahead_table(shots, OURS_TO_100)]
     return "\n\n".join(parts) + "\n"
+
+
+def _whole_splits(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of the splits that every method has ranked."""
+    n_methods = found.groupby("seed")["method"].transform("nunique")
+    return found[n_methods == found["method"].nunique()]
 
 
 def _means(found: pd.DataFrame) -> str:

@@ -72,6 +72,10 @@ def test_the_report_says_what_is_kept_of_the_best_baseline() -> None:
     assert "The best baseline is ease; *graphmeta* is **within 2%** of it" in text
     assert "| 1 to 32 | 4 | .4331 | .4375 | -0.0044 |" in text
     assert "| 1 to 7 | 1 | .2475 | .2500 | -0.0025 |" in text
+    begun = pd.concat([found, found[found["method"] == "ease"].assign(seed=1)])
+    assert warm_report(begun, None, "by hand", 0.75) == text
+    apart = pd.concat([found[:4], found[4:8].assign(seed=1)])
+    assert "No split has been ranked by all" in warm_report(apart, None, "by hand", 0.75)
     worse = found.assign(**{"ndcg@10": found["ndcg@10"].where(found["method"] == "ease", 0.1)})
     assert "**not within 2%** of it" in warm_report(worse, None, "by hand", 0.75)
 
