@@ -64,8 +64,8 @@ class ColdStartRecommender(TrainedRecommender):
         patience: Epochs without a better validation figure before training stops.
         batch_size: Users per outer step, and per block when scoring.
         lr: Step size of the outer optimiser.
-        k_max: Largest support drawn in training, log-uniformly. 100 serves users who become well
-            known better; their subgraphs take more time and memory.
+        k_max: Largest support drawn in training, log-uniformly. 100 serves users who have shown
+            many items somewhat better, and takes more epochs: raise `patience` with it.
         adapted_share: Share of the training batches that train through adaptation.
         support_share: None trains on few shots, as new users will show them. A number trains as
             an auto-encoder is trained, on that share of a user's items, up to `k_max`.
