@@ -192,8 +192,8 @@ def cold_users(
 
     Args:
         graph: The whole graph.
-        edges: Edge numbers sorted by user, then in the order of the history.
-        item_row: Row in the catalogue of each item, -1 where it is not in it.
+        edges: As in `shown_and_query`.
+        item_row: As in `shown_and_query`.
         train: The graph of the training edges, which is the catalogue.
         k_max: Size of the largest support.
         name: What to call these users in an error.

@@ -16,7 +16,7 @@ from graphmeta.experiments.benchmark_runs import (
     runs_of,
 )
 from graphmeta.experiments.cell import plain_rows
-from graphmeta.experiments.contrasts import SHOWN, best_of
+from graphmeta.experiments.contrasts import MIN_SPLITS, SHOWN, best_of
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.methods import METHODS
 from graphmeta.experiments.result_table import short
@@ -25,7 +25,6 @@ from graphmeta.explain.figure import has_matplotlib
 from graphmeta.ranking.significance import compare_paired, holm
 
 BASELINES = [method.name for method in METHODS if method.is_baseline]
-MIN_SPLITS = 3  # Of a claim; the protocol asks for them.
 FIGURES = {"gains.png": draw_gains, "shot_curves.png": draw_shot_curves, "helped.png": draw_helped}
 
 

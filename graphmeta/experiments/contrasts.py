@@ -11,6 +11,7 @@ from graphmeta.experiments.methods import Method
 from graphmeta.ranking.significance import compare_paired, holm
 
 SHOWN = "ndcg@10"
+MIN_SPLITS = 3  # Of a claim; the protocol asks for them.
 
 
 def contrasts(per_user: pd.DataFrame, methods: Sequence[Method]) -> list[dict[str, Any]]:

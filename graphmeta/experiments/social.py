@@ -25,7 +25,12 @@ from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import DEFAULT_K, Count, NotNegative
 from graphmeta.experiments.social_report import social_report
-from graphmeta.experiments.trained_cells import grid_main, refuse_unknown
+from graphmeta.experiments.trained_cells import (
+    finished_cells,
+    grid_main,
+    open_cells,
+    refuse_unknown,
+)
 from graphmeta.ranking import ColdStartRecommender, baselines, evaluate
 from graphmeta.ranking.tuning import tune
 
@@ -112,11 +117,8 @@ def run(
         linked = load_named(name, data_root=settings.data_root, links=True)
         for seed in settings.seeds:
             splits = [split_cold_users(known, seed=seed) for known in (graph, linked)]
-            for method in settings.methods or METHODS:
-                place = f"cells/{name}/{method}/seed-{seed}"
-                if folder.read_json(f"{place}.json") is not None:
-                    continue
-                words.print(f"{name}, seed {seed}: {method}", markup=False)
+            methods = settings.methods or tuple(METHODS)
+            for method, place in open_cells(folder, name, seed, methods, words):
                 start = time.perf_counter()
                 has_links, rank = METHODS[method]
                 sizes = [size for size in settings.k if size <= splits[0].k_max]
@@ -141,14 +143,11 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = []
-    for file in sorted(folder.path.glob("cells/*/*/seed-*.json")):
-        data, method, seed = file.parts[-3], file.parts[-2], file.stem.removeprefix("seed-")
-        found = pd.read_parquet(file.with_suffix(".parquet"))
-        parts.append(found.assign(data=data, method=method, seed=int(seed)))
+    parts = [
+        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
+        for place, cell in finished_cells(folder, tuple(METHODS))
+    ]
     per_user = pd.concat(parts, ignore_index=True)
-    order = {name: place for place, name in enumerate(METHODS)}
-    per_user = per_user.sort_values("method", key=lambda names: names.map(order), kind="stable")
     folder.write_text("report.md", social_report(per_user, session_lines(folder)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,6 +117,37 @@ def load_graphs(
                 f"k={min(k)} is above {largest}, the largest support of {name!r}; lower --k"
             )
     return graphs
+
+
+def open_cells(
+    folder: RunFolder, data: str, seed: int, methods: Iterable[str], words: Console
+) -> Iterator[tuple[str, str]]:
+    """Yield the methods that a split of a data set has no finished cell of, with the cell's place.
+
+    Each is told as it is begun. A cell is `place`.parquet, and `place`.json that marks it finished.
+    """
+    for method in methods:
+        place = f"cells/{data}/{method}/seed-{seed}"
+        if folder.read_json(f"{place}.json") is None:
+            words.print(f"{data}, seed {seed}: {method}", markup=False)
+            yield method, place
+
+
+def finished_cells(
+    folder: RunFolder, methods: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place of every finished cell, and its data, method and seed, in a table's order.
+
+    Args:
+        folder: The run.
+        methods: All that there are, in the order of the table.
+    """
+    found = [
+        {"data": file.parts[-3], "method": file.parts[-2], "seed": int(file.stem[len("seed-") :])}
+        for file in folder.path.glob("cells/*/*/seed-*.json")
+    ]
+    for cell in sorted(found, key=lambda c: (c["data"], methods.index(c["method"]), c["seed"])):
+        yield "cells/{data}/{method}/seed-{seed}".format(**cell), cell
 
 
 def fit_and_score(

@@ -19,15 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import ColdSplit, split_cold_users, split_warm_users
+from graphmeta.data import ColdSplit, audit_split, split_cold_users, split_warm_users
 from graphmeta.experiments.cell import plain_rows
 from graphmeta.experiments.methods import Tunable
+from graphmeta.experiments.pooled import edge_notes
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import DEFAULT_K, Count, NotNegative
-from graphmeta.experiments.trained_cells import grid_main, refuse_unknown
+from graphmeta.experiments.trained_cells import (
+    finished_cells,
+    grid_main,
+    open_cells,
+    refuse_unknown,
+)
 from graphmeta.experiments.warm_report import OURS, OURS_TO_100, warm_report
-from graphmeta.ranking import ColdStartRecommender, Scorer, baselines
+from graphmeta.ranking import ColdStartRecommender, Scorer, baselines, run_canaries
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.tuning import tune
 
@@ -113,29 +119,30 @@ def run(
     """Compute the cells that are not there yet, and after each the report of all that are.
 
     Raises:
-        GraphMetaError: A cell fails, or a file cannot be written.
+        GraphMetaError: A split leaks, a cell fails, or a file cannot be written.
     """
     for name, graph in graphs.items():
         for seed in settings.seeds:
             split = split_warm_users(graph, seed=seed, share=settings.share)
-            for method in settings.methods or METHODS:
-                place = f"cells/{name}/{method}/seed-{seed}"
-                if folder.read_json(f"{place}.json") is not None:
-                    continue
-                words.print(f"{name}, seed {seed}: {method}", markup=False)
+            new = split_cold_users(graph, seed=seed)
+            for each in (split, new):
+                audit_split(each)
+                run_canaries(each.validation, k=(each.k_max,), seed=seed)
+            methods = settings.methods or tuple(METHODS)
+            for method, place in open_cells(folder, name, seed, methods, words):
                 start = time.perf_counter()
                 scorer, chosen = METHODS[method](graph, split, settings)
                 found = evaluate(scorer, split.test, k=(split.test.k_max,), seed=seed).per_user
+                seconds = round(time.perf_counter() - start, 1)
                 shown = split.test.first.size.numpy()
                 folder.write_frame(f"{place}.parquet", found.drop(columns="k").assign(shown=shown))
                 if method in (OURS, OURS_TO_100):
-                    new = split_cold_users(graph, seed=seed).test
                     sizes = [k for k in DEFAULT_K if k <= new.k_max]
-                    few = evaluate(scorer, new, k=sizes, seed=seed).per_user
+                    few = evaluate(scorer, new.test, k=sizes, seed=seed).per_user
                     folder.write_frame(f"{place}-few.parquet", few)
-                seconds = round(time.perf_counter() - start, 1)
                 folder.write_json(f"{place}.json", {"seconds": seconds, "chosen": chosen})
                 write_report(folder, settings.share)
+    write_report(folder, settings.share)
 
 
 def write_report(folder: RunFolder, share: float) -> None:
@@ -144,21 +151,20 @@ def write_report(folder: RunFolder, share: float) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts, few = [], []
-    for file in sorted(folder.path.glob("cells/*/*/seed-*.json")):
-        data, method, seed = file.parts[-3], file.parts[-2], file.stem.removeprefix("seed-")
-        about = folder.read_json(str(file.relative_to(folder.path))) or {}
-        columns = {"data": data, "method": method, "seed": int(seed), "seconds": about["seconds"]}
-        parts.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**columns))
-        shots = file.with_name(f"{file.stem}-few.parquet")
-        few += [pd.read_parquet(shots).assign(**columns)] if shots.is_file() else []
-    place = {name: number for number, name in enumerate(METHODS)}
-    parts.sort(key=lambda part: (part["data"].iloc[0], place[part["method"].iloc[0]]))
+    parts, few, tuning = [], [], []
+    for place, cell in finished_cells(folder, tuple(METHODS)):
+        about = folder.read_json(f"{place}.json") or {}
+        found = pd.read_parquet(folder.path / f"{place}.parquet")
+        parts.append(found.assign(**cell, seconds=about["seconds"]))
+        tuning += [{**cell, **row} for row in about["chosen"]]
+        shots = folder.path / f"{place}-few.parquet"
+        few += [pd.read_parquet(shots).assign(**cell)] if shots.is_file() else []
     text = warm_report(
         pd.concat(parts, ignore_index=True),
         pd.concat(few, ignore_index=True) if few else None,
         session_lines(folder),
         share,
+        notes=edge_notes(tuning),
     )
     folder.write_text("report.md", text)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pandas as pd
 
 from graphmeta.experiments.ahead_table import ahead_table
-from graphmeta.experiments.contrasts import SHOWN
+from graphmeta.experiments.contrasts import MIN_SPLITS, SHOWN
 from graphmeta.experiments.markdown_table import markdown_table
 from graphmeta.experiments.means_table import means_table
 from graphmeta.experiments.result_table import short
@@ -20,7 +21,12 @@ MOST_LOST = 0.02
 
 
 def warm_report(
-    per_user: pd.DataFrame, few: pd.DataFrame | None, sessions: str, share: float
+    per_user: pd.DataFrame,
+    few: pd.DataFrame | None,
+    sessions: str,
+    share: float,
+    *,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the methods' figures, and ours against the best baseline, also by size of history.
 
@@ -31,6 +37,7 @@ def warm_report(
             ndcg@10.
         sessions: Who computed the cells, as a Markdown list.
         share: Share of a history that users have shown.
+        notes: What tuning found.
     """
     parts = [
         "# Users who are well known",
@@ -40,11 +47,13 @@ def warm_report(
         f"it, *{OURS_TO_100}* that of `ColdStartRecommender(k_max=100)`; the baselines are tuned "
         "for these users, on validation users who show as much.",
     ]
+    parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     for name, every in per_user.groupby("data", sort=False):
         found = _whole_splits(every)
         if found.empty:
             parts += [f"## {name}", "No split has been ranked by all methods yet."]
             continue
+        begun = sorted(set(every["seed"]) - set(found["seed"]))
         users = found.drop_duplicates(["seed", "user"])
         splits = users["seed"].nunique()
         parts += [
@@ -53,6 +62,9 @@ def warm_report(
             f"{users['shown'].median():.0f} items at the median.",
             _means(found),
         ]
+        if begun:
+            numbers = ", ".join(map(str, begun))
+            parts += [f"Left out, as not all of these methods have ranked them: splits {numbers}."]
         baselines = [m for m in found["method"].unique() if m not in (OURS, OURS_TO_100)]
         for ours in (OURS, OURS_TO_100) if baselines else ():
             if ours in set(found["method"]):
@@ -89,13 +101,13 @@ def _against_best(found: pd.DataFrame, name: str, baselines: list[str]) -> list[
     shown = found[found["method"] == name]["shown"]
     bounds = [0, *sorted({int(shown.quantile(part)) for part in (0.25, 0.5, 0.75, 1)})]
     quarters = list(itertools.pairwise(bounds))
-    rows, kept = [], 1.0
+    rows = []
     for above, most in [*quarters, (0, bounds[-1])]:
         some = found[(found["shown"] > above) & (found["shown"] <= most)].assign(k=0)
         ours, theirs = (some[some["method"] == method] for method in (name, rival))
         row = compare_paired(ours, theirs, metric=SHOWN).iloc[0]
         level = float(theirs[SHOWN].mean())
-        kept = 1 + float(row["difference"]) / level
+        lost = -float(row["difference"]) / level
         rows.append(
             [
                 f"{above + 1} to {most}",
@@ -104,13 +116,15 @@ def _against_best(found: pd.DataFrame, name: str, baselines: list[str]) -> list[
                 short(level, 4),
                 f"{row['difference']:+.4f}",
                 f"{row['lower']:+.4f} to {row['upper']:+.4f}",
-                f"{kept - 1:+.1%}",
+                f"{-lost:+.1%}",
             ]
         )
-    verdict = "within" if kept >= 1 - MOST_LOST else "not within"
+    verdict = f"**{'within' if lost <= MOST_LOST else 'not within'} {MOST_LOST:.0%}** of it"
+    if found["seed"].nunique() < MIN_SPLITS:
+        verdict += f", on fewer than {MIN_SPLITS} splits, so that nothing is claimed"
     header = ["items shown", "users", name, rival, "difference", "interval", "relative"]
     return [
-        f"The best baseline is {rival}; *{name}* is **{verdict} {MOST_LOST:.0%}** of it. By how "
-        "much users have shown, and all of them:",
+        f"The best baseline is {rival}; *{name}* is {verdict}. By how much users have shown, and "
+        "all of them:",
         markdown_table(header, rows),
     ]

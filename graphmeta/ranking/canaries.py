@@ -90,7 +90,7 @@ def _oracle(users: ColdUsers, sign: float) -> _Canary:
         scores = torch.zeros(len(block), len(users.item_ids))
         row = torch.arange(len(block)).repeat_interleave(block.query_ptr.diff())
         scores[row, block.query_index] = sign
-        return scores.scatter_(1, block.first.item_index, 2 * sign)
+        return scores.masked_fill(block.first.to_dense(len(users.item_ids)) > 0, 2 * sign)
 
     return _Canary(score_rows)
 
@@ -116,10 +116,10 @@ def _figures(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
 def _exact(users: ColdUsers, k: Sequence[int], seed: int) -> Iterator[dict[str, Any]]:
     """Yield the figures of the oracle and of its reverse."""
     n_query = users.query_ptr.diff()
-    n_candidates = len(users.item_ids) - users.k_max
+    n_candidates = len(users.item_ids) - users.first.size
     n_ahead = n_candidates - n_query  # the reverse ranks these before the query
     depth = torch.arange(20).expand(len(users), 20)
-    hits = ((depth >= n_ahead.unsqueeze(1)) & (depth < n_candidates)).double()
+    hits = ((depth >= n_ahead.unsqueeze(1)) & (depth < n_candidates.unsqueeze(1))).double()
     discount = 1 / torch.arange(2, 12, dtype=torch.float64).log2()
     ideal = discount.cumsum(0)[n_query.clamp(max=10) - 1]
     last = {
@@ -149,7 +149,7 @@ def _scaled(users: ColdUsers, k: Sequence[int], seed: int) -> Iterator[dict[str,
 def _chance(users: ColdUsers, k: Sequence[int], seed: int) -> Iterator[dict[str, Any]]:
     """Yield the figures of scorers without an opinion, over enough seeds to be sharp."""
     n_repeats = min(20, max(2, math.ceil(4000 / len(users))))
-    moments = chance_moments(users.query_ptr.diff(), len(users.item_ids) - users.k_max)
+    moments = chance_moments(users.query_ptr.diff(), len(users.item_ids) - users.first.size)
     for canary, build in (("constant", _constant), ("random", _random)):
         runs = [
             evaluate(build(users, s), users, k=k, seed=s).per_user

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def chance_moments(n_query: Tensor, n_candidates: int) -> dict[str, tuple[Tensor, Tensor]]:
+def chance_moments(n_query: Tensor, n_candidates: int | Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Return mean and variance of each user's metrics when candidates come in random order.
 
     With q of c candidates in the query, a rank is a hit with probability `q / c` and two ranks
@@ -16,21 +16,22 @@ def chance_moments(n_query: Tensor, n_candidates: int) -> dict[str, tuple[Tensor
 
     Args:
         n_query: Number of query items of each user, at least 1.
-        n_candidates: Number of items that are ranked.
+        n_candidates: Number of items that are ranked, for all users or for each.
 
     Shapes:
         n_query: int64, `[n_users]`.
+        n_candidates: int64, `[n_users]`.
         output: float64, twice `[n_users]` for each metric of `ranking_metrics`.
     """
-    q, c = n_query.double(), float(n_candidates)
+    q, c = n_query.double(), torch.as_tensor(n_candidates).double().expand(len(n_query))
     discount = 1 / torch.arange(2, 12, dtype=torch.float64).log2()
     ideal = discount.cumsum(0)[n_query.clamp(max=10) - 1]
     ones = torch.ones(20, dtype=torch.float64)
-    ndcg = _sum_moments(discount[:n_candidates], q, c)
-    recall = _sum_moments(ones[:n_candidates], q, c)
+    ndcg, recall = _sum_moments(discount, q, c), _sum_moments(ones, q, c)
     size = n_query.clamp(max=20).double()
-    depth = torch.arange(min(10, n_candidates), dtype=torch.float64)
-    misses = ((c - q.unsqueeze(1) - depth).clamp(min=0) / (c - depth)).cumprod(1)
+    depth = torch.arange(10, dtype=torch.float64)
+    left = c.unsqueeze(1) - depth  # Where none is left, the query has been hit.
+    misses = ((left - q.unsqueeze(1)).clamp(min=0) / left.clamp(min=1)).cumprod(1)
     before = torch.cat([torch.ones_like(misses[:, :1]), misses[:, :-1]], dim=1)
     first = before - misses  # the probability that the first hit is at each rank
     no_hit = misses[:, -1]
@@ -43,10 +44,11 @@ def chance_moments(n_query: Tensor, n_candidates: int) -> dict[str, tuple[Tensor
     }
 
 
-def _sum_moments(weight: Tensor, q: Tensor, c: float) -> tuple[Tensor, Tensor]:
+def _sum_moments(weight: Tensor, q: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance of the weighted number of hits over ranks."""
     p = q / c
-    both = q * (q - 1) / (c * (c - 1)) if c > 1 else p
-    total, square = weight.sum(), (weight**2).sum()
+    both = torch.where(c > 1, q * (q - 1) / (c * (c - 1)).clamp(min=1), p)
+    weight = weight * (torch.arange(len(weight)) < c.unsqueeze(1))
+    total, square = weight.sum(1), (weight**2).sum(1)
     variance = p * (1 - p) * square + (both - p**2) * (total**2 - square)
     return p * total, variance.clamp(min=0)

@@ -14,7 +14,7 @@ from graphmeta.data import (
     split_warm_users,
 )
 from graphmeta.errors import ConfigError, DataError
-from graphmeta.ranking import evaluate
+from graphmeta.ranking import evaluate, run_canaries
 from graphmeta.ranking.baselines import Popularity
 
 
@@ -58,6 +58,7 @@ def test_methods_rank_for_them() -> None:
         row = split.test.user_ids.to_index([user])
         own = split.test.item_ids.to_ids(shown.item_index[row][shown.mask[row]])
         assert not set(items) & set(own)
+    assert not run_canaries(split.test, k=(most,)).empty
     assert found.catalogue["taste_gap@10"].notna().all()
 
 

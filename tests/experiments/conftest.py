@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 
 from graphmeta.data import planted_interactions
 from graphmeta.experiments.coldstart import main
+from graphmeta.ranking import ColdStartRecommender
 
 SMALL = "--seeds 0 --methods popularity item-knn unadapted adapted --epochs 2 --channels 8 --quick"
 
@@ -40,6 +42,23 @@ def finished(small_run: Callable[..., int], tmp_path_factory: pytest.TempPathFac
     out = tmp_path_factory.mktemp("runs") / "finished"
     assert small_run(out) == 0
     return out
+
+
+@pytest.fixture
+def planted_root(tmp_path: Path) -> Path:
+    """A data root with a small planted set under a known name, "filmtrust"."""
+    folder = tmp_path / "data" / "filmtrust"
+    folder.mkdir(parents=True)
+    table = planted_interactions(skew=0.3)
+    table["user"] = table["user"].str[1:].astype(int)
+    table[["user", "item", "rating"]].to_parquet(folder / "interactions.parquet")
+    return folder.parent
+
+
+@pytest.fixture
+def quick_recommender() -> Callable[..., ColdStartRecommender]:
+    """Builds a recommender that trains in a moment."""
+    return partial(ColdStartRecommender, channels=4, min_steps=10, num_neighbors=(2, 2))
 
 
 @pytest.fixture

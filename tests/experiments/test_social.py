@@ -1,13 +1,12 @@
 """New users whose friends are known: a planted set under a known name."""
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from graphmeta.data import planted_interactions
 from graphmeta.experiments import social
 from graphmeta.experiments.social import main
 from graphmeta.experiments.social_report import social_report
@@ -15,20 +14,18 @@ from graphmeta.ranking import ColdStartRecommender
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a small set under a known name, for a quick recommender."""
-    quick = partial(ColdStartRecommender, channels=4, min_steps=10, num_neighbors=(2, 2))
-    monkeypatch.setattr(social, "ColdStartRecommender", quick)
-    folder = tmp_path / "data" / "filmtrust"
-    folder.mkdir(parents=True)
-    table = planted_interactions(skew=0.3)
-    table["user"] = table["user"].str[1:].astype(int)
-    table[["user", "item", "rating"]].to_parquet(folder / "interactions.parquet")
+def root(
+    planted_root: Path,
+    quick_recommender: Callable[..., ColdStartRecommender],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The planted set, with links between its users."""
+    monkeypatch.setattr(social, "ColdStartRecommender", quick_recommender)
     users = np.arange(200).repeat(3)
     friends = (users + np.tile([4, 8, 12], 200)) % 200
     links = pd.DataFrame({"user": users, "friend": friends})
-    links[users % 5 > 0].to_parquet(folder / "social.parquet")
-    return folder.parent
+    links[users % 5 > 0].to_parquet(planted_root / "filmtrust" / "social.parquet")
+    return planted_root
 
 
 def test_the_command_goes_on_where_it_stopped(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from graphmeta.data import planted_interactions
 from graphmeta.experiments import warm
 from graphmeta.experiments.warm import main
 from graphmeta.experiments.warm_report import warm_report
@@ -16,16 +15,13 @@ from graphmeta.ranking import ColdStartRecommender
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a small set under a known name, for a quick recommender."""
-    quick = partial(ColdStartRecommender, channels=4, min_steps=10, num_neighbors=(2, 2))
-    monkeypatch.setattr(warm, "ColdStartRecommender", quick)
-    folder = tmp_path / "data" / "filmtrust"
-    folder.mkdir(parents=True)
-    table = planted_interactions(skew=0.3)
-    table["user"] = table["user"].str[1:].astype(int)
-    table[["user", "item", "rating"]].to_parquet(folder / "interactions.parquet")
-    return folder.parent
+def root(
+    planted_root: Path,
+    quick_recommender: Callable[..., ColdStartRecommender],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    monkeypatch.setattr(warm, "ColdStartRecommender", quick_recommender)
+    return planted_root
 
 
 def test_the_command_goes_on_where_it_stopped(
@@ -70,10 +66,17 @@ def test_the_report_says_what_is_kept_of_the_best_baseline() -> None:
     assert "4 test users over 1 split, who have shown 12 items at the median" in text
     assert "| ease | **.4375** | **.5000** | 7 |" in text
     assert "The best baseline is ease; *graphmeta* is **within 2%** of it" in text
+    assert "on fewer than 3 splits, so that nothing is claimed. By how much" in text
+    thrice = pd.concat([found.assign(seed=seed) for seed in range(3)])
+    assert "claimed" not in warm_report(thrice, None, "by hand", 0.75)
     assert "| 1 to 32 | 4 | .4331 | .4375 | -0.0044 |" in text
     assert "| 1 to 7 | 1 | .2475 | .2500 | -0.0025 |" in text
     begun = pd.concat([found, found[found["method"] == "ease"].assign(seed=1)])
-    assert warm_report(begun, None, "by hand", 0.75) == text
+    left_out = "Left out, as not all of these methods have ranked them: splits 1.\n\n"
+    assert left_out in (with_begun := warm_report(begun, None, "by hand", 0.75))
+    assert with_begun.replace(left_out, "") == text
+    noted = warm_report(found, None, "by hand", 0.75, notes=["ease: at the edge"])
+    assert "\n- ease: at the edge\n" in noted
     apart = pd.concat([found[:4], found[4:8].assign(seed=1)])
     assert "No split has been ranked by all" in warm_report(apart, None, "by hand", 0.75)
     worse = found.assign(**{"ndcg@10": found["ndcg@10"].where(found["method"] == "ease", 0.1)})

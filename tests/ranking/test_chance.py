@@ -25,6 +25,16 @@ def test_equals_the_mean_over_all_orders(n_candidates: int) -> None:
             assert float(variance) == pytest.approx(exact, abs=1e-12)
 
 
+def test_users_may_have_candidates_of_their_own() -> None:
+    n_query, n_candidates = torch.tensor([1, 2, 7]), torch.tensor([3, 40, 12])
+    together = chance_moments(n_query, n_candidates)
+    for user in range(3):
+        alone = chance_moments(n_query[user : user + 1], int(n_candidates[user]))
+        for metric, (mean, variance) in alone.items():
+            assert float(together[metric][0][user]) == pytest.approx(float(mean), abs=1e-12)
+            assert float(together[metric][1][user]) == pytest.approx(float(variance), abs=1e-12)
+
+
 def test_equals_a_simulation_in_a_larger_catalogue() -> None:
     generator = torch.Generator().manual_seed(0)
     n_query = torch.tensor([1, 7, 30])
