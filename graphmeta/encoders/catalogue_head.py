@@ -28,7 +28,7 @@ from graphmeta.tasks.sampled_items import sampler_for
 
 # A catalogue above this size is ranked without scoring all of it; below, the product is faster.
 PRUNED_ABOVE = 2**18
-PARTS = ("vote", "content", "product", "prior", "social")
+PARTS = ("vote", "content", "product", "prior", "social", "linear")
 
 
 class CatalogueHead(nn.Module):
@@ -48,7 +48,8 @@ class CatalogueHead(nn.Module):
         seed: Draws the item embeddings' first numbers.
         without: Parts of the score to leave out, to see what they are worth: "vote", "content",
             "product", "social" or "prior", which is the popularity and the items' biases. Users
-            without support are ranked by the popularity all the same.
+            without support are ranked by the popularity all the same. "linear" is no part of the
+            head but of what a recommender adds to it (`LinearPart`).
 
     Attributes:
         pruned_above: Number of items above which not all of the catalogue need be scored.

@@ -32,7 +32,7 @@ from graphmeta.experiments.trained_cells import (
     open_cells,
     refuse_unknown,
 )
-from graphmeta.experiments.warm_report import OURS, OURS_TO_100, warm_report
+from graphmeta.experiments.warm_report import OURS, WITHOUT_LINEAR, warm_report
 from graphmeta.ranking import ColdStartRecommender, Scorer, baselines, run_canaries
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.tuning import tune
@@ -82,13 +82,14 @@ def _tuned(
 
 
 def _recommender(
-    graph: HeteroData, split: ColdSplit, settings: WarmSettings, *, k_max: int
+    graph: HeteroData, split: ColdSplit, settings: WarmSettings, **options: Any
 ) -> tuple[Scorer, list[dict[str, Any]]]:
     """Fit for few shots; it sees validation users who show a few items, as in the benchmark."""
     cold = split_cold_users(graph, seed=split.seed)
-    model = ColdStartRecommender(k_max=k_max, epochs=settings.epochs, seed=split.seed)
+    model = ColdStartRecommender(epochs=settings.epochs, seed=split.seed, **options)
     model.fit(cold.train, cold.validation)
-    return model, [{"epoch": model.best_epoch, "gate": str(model.gate)}]
+    about = {"epoch": model.best_epoch, "gate": str(model.gate), "linear": str(model.linear)}
+    return model, [about]
 
 
 METHODS: Mapping[str, Prepare] = {
@@ -100,8 +101,8 @@ METHODS: Mapping[str, Prepare] = {
     "graph-filter": partial(_tuned, baselines.GraphFilter),
     "mult-vae": partial(_tuned, baselines.MultVAE),
     "light-gcn": partial(_tuned, baselines.LightGCN),
-    OURS: partial(_recommender, k_max=10),
-    OURS_TO_100: partial(_recommender, k_max=100),
+    OURS: _recommender,
+    WITHOUT_LINEAR: partial(_recommender, without=("linear",)),
 }
 
 
@@ -136,7 +137,7 @@ def run(
                 seconds = round(time.perf_counter() - start, 1)
                 shown = split.test.first.size.numpy()
                 folder.write_frame(f"{place}.parquet", found.drop(columns="k").assign(shown=shown))
-                if method in (OURS, OURS_TO_100):
+                if method == OURS:
                     sizes = [k for k in DEFAULT_K if k <= new.k_max]
                     few = evaluate(scorer, new.test, k=sizes, seed=seed).per_user
                     folder.write_frame(f"{place}-few.parquet", few)

@@ -59,6 +59,7 @@ class CatalogueScores(nn.Module):
         self.head = NewUserHead(scorer.head, samples_voters=scorer.sampler.num_voters is not None)
         self.features = scorer.head.features
         self.added = AddedBySize(scorer)
+        self.linear = scorer.linear
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the scores; `[n_users, n_items]`."""
@@ -69,6 +70,8 @@ class CatalogueScores(nn.Module):
             is_known = ~named["user_x"].isnan().any(1, keepdim=True)
             scores = scores + self.features(episodes) * is_known
         added: Tensor = self.added(episodes.support.size)
+        if self.linear is not None:
+            added = added + self.linear(episodes.support)
         return scores + added
 
 

@@ -15,6 +15,7 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import DataError
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.ranking.candidates import of_each_user
+from graphmeta.ranking.linear_part import LinearPart
 from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.recency import faded
 from graphmeta.ranking.reranker import Reranker, reranked
@@ -43,6 +44,7 @@ class FewShotScorer:
         k_max: Largest support that is adapted to, whatever the gate; None for any. Training went
             no further, and leaving each item out takes memory by the square of their number.
         prior: What is added to the scores.
+        linear: What is added to the scores of users who have shown many items.
         niche: How much of the logarithm of an item's popularity is taken from its score; below 0
             it is added.
         half_life: Interactions after which one counts half (`faded`); None where all count alike.
@@ -57,6 +59,7 @@ class FewShotScorer:
     gate: dict[int, bool] = field(default_factory=dict)
     k_max: int | None = None
     prior: PriorBlend | None = None
+    linear: LinearPart | None = None
     niche: float = 0.0
     half_life: float | None = None
     reranker: Reranker | None = None
@@ -123,7 +126,8 @@ class FewShotScorer:
         for rows, block in self._blocks(support):
             episodes = self.episodes(block)
             own = self._own(episodes, rows, weights)
-            found = self._finished(self.learner.score(episodes, own, self.head), block)
+            found = self.learner.score(episodes, own, self.head)
+            found = self._finished(found, episodes.support)
             if candidates is not None:
                 found = found.gather(1, candidates[rows])
             order.append(rows)
@@ -219,11 +223,16 @@ class FewShotScorer:
             is_plain
             and self.head.prunes(episodes)
             and all(self.added(size) is None for size in sizes)
+            and (self.linear is None or max(sizes) <= self.linear.above)
         )
 
     def _finished(self, scores: Tensor, support: Support) -> Tensor:
-        """Add to the scores what is added by support size, in place."""
-        sizes = support.size.to(self.device)
+        """Add to the scores what is added by support size and to those of known users, in place."""
+        sizes = support.size
+        if self.linear is not None:
+            rows = (sizes > self.linear.above).nonzero().flatten()
+            if len(rows):
+                scores[rows] += self.linear(support[rows])
         for size in sizes.unique().tolist():
             added = self.added(size)
             if added is not None:

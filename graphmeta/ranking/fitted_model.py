@@ -16,6 +16,7 @@ from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.item_filters import aligned_table
+from graphmeta.ranking.linear_part import Linear
 from graphmeta.ranking.prior_blend import Blend
 from graphmeta.ranking.refreshed import refreshed_scorer
 from graphmeta.ranking.reranker import Reranker, refuse_unfit
@@ -55,6 +56,12 @@ class FittedModel:
         """What validation users added to the scores, by support size."""
         prior = None if self._fitted is None else self._fitted.prior
         return {} if prior is None else dict(prior.chosen)
+
+    @property
+    def linear(self) -> Linear | None:
+        """The linear part that well-known validation users asked for, see `LinearPart`."""
+        part = None if self._fitted is None else self._fitted.linear
+        return None if part is None else part.chosen
 
     def adapted(self) -> Self:
         """Return a recommender with the same weights that adapts every user."""

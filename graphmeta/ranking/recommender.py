@@ -33,7 +33,9 @@ class ColdStartRecommender(TrainedRecommender):
     support size, it adds a prior to the scores where that surely raised the validation users'
     NDCG@10 (`PriorBlend`; `blend` holds the choice), and adapts new users only if that surely
     raised it: `gate` holds the choice. Without them all epochs count, nothing is added and every
-    user is adapted. A user who has shown more than ten items, or than `k_max`, never is.
+    user is adapted. A user who has shown more than ten items, or than `k_max`, never is; to the
+    scores of such users `fit` adds those of a linear model of items, where that surely helped
+    validation users who show most of their items (`LinearPart`; `linear` holds the choice).
 
     Where the training graph has links between users (`data.with_links`), new users are known by
     theirs as well (`SocialVote`); validation users then say how much links count (`link_factors`).

@@ -27,7 +27,7 @@ def refreshed_scorer(scorer: FewShotScorer, old: HeteroData, newer: HeteroData) 
     Votes, popularity, degrees, sampled neighbours and the priors are the newer graph's. Rows of
     items go along by external id. An item that is new gets the mean row of the items that its
     users also have, and where no user has a known one the mean row of all. Items that are gone are
-    left behind.
+    left behind. The linear part knows no new items: it is the old graph's.
 
     Args:
         scorer: The trained model; left as it is.
@@ -55,8 +55,9 @@ def refreshed_scorer(scorer: FewShotScorer, old: HeteroData, newer: HeteroData) 
     prior = scorer.prior
     if prior is not None:
         prior = PriorBlend(PriorBlend.of_graph(newer, device=scorer.device).log_prior, prior.chosen)
+    linear = None if scorer.linear is None else scorer.linear.carried(row.to(scorer.device))
     learner = copy.deepcopy(scorer.learner)
-    return replace(scorer, learner=learner, head=head, sampler=sampler, prior=prior)
+    return replace(scorer, learner=learner, head=head, sampler=sampler, prior=prior, linear=linear)
 
 
 def _head(scorer: FewShotScorer, newer: HeteroData, row: Tensor) -> CatalogueHead:

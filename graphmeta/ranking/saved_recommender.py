@@ -20,6 +20,7 @@ from graphmeta.meta.learner import Learner
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.bundle import Bundle
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.linear_part import Linear, LinearPart
 from graphmeta.ranking.prior_blend import Blend, PriorBlend
 from graphmeta.ranking.validation_users import adapted_up_to
 from graphmeta.tasks.episode import RATES
@@ -52,7 +53,7 @@ def to_bundle(
         DataError: The graph has more than users, items and their interactions, or ids that are
             neither text nor numbers nor dates, or the item table cannot be saved.
     """
-    config = {
+    config: dict[str, Any] = {
         "settings": settings,
         "learner": None if is_default else described(scorer.learner),
         "n_users": int(train["user"].num_nodes),
@@ -67,6 +68,9 @@ def to_bundle(
     if scorer.prior is not None:
         config["blend"] = {str(k): list(blend) for k, blend in scorer.prior.chosen.items()}
         tensors["prior"] = dict(scorer.prior.log_prior)
+    if scorer.linear is not None:
+        config["linear"] = list(scorer.linear.chosen)
+        tensors["linear"] = dict(scorer.linear.state_dict())
     tables = {"item_ids": pa.table({"ids": _arrow_ids(train["item"].id_map)})}
     if has_links(train):
         tables["user_ids"] = pa.table({"ids": _arrow_ids(train["user"].id_map, "user")})
@@ -127,6 +131,7 @@ def from_bundle(
         k_max=adapted_up_to(settings["k_max"]),
         gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
         prior=_prior(bundle, device),
+        linear=_linear(bundle, device),
     )
     table = bundle.tables.get("item_table")
     return scorer, train, None if table is None else table.to_pandas()
@@ -153,6 +158,14 @@ def _prior(bundle: Bundle, device: torch.device) -> PriorBlend | None:
     log_prior = {name: value.to(device) for name, value in bundle.tensors["prior"].items()}
     chosen = {int(k): Blend(*blend) for k, blend in bundle.config["blend"].items()}
     return PriorBlend(log_prior, chosen)
+
+
+def _linear(bundle: Bundle, device: torch.device) -> LinearPart | None:
+    if "linear" not in bundle.tensors:
+        return None
+    chosen = Linear(*bundle.config["linear"])
+    above = adapted_up_to(bundle.config["settings"]["k_max"])
+    return LinearPart(**bundle.tensors["linear"], chosen=chosen, above=above).to(device)
 
 
 def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers
+from graphmeta.data.warm_split import shown_more
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.item_table import ItemStart, start_for
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
@@ -27,6 +28,7 @@ from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.fitted_recommender import FittedRecommender
+from graphmeta.ranking.linear_part import LinearPart, is_small, surest_linear
 from graphmeta.ranking.link_weights import link_factors, with_link_factors
 from graphmeta.ranking.parameters import Parameters
 from graphmeta.ranking.prior_blend import PriorBlend
@@ -182,9 +184,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
         return other
 
     def rechosen(self, validation: ColdUsers) -> Self:
-        """Return a recommender with the same weights whose prior and gate these users choose.
+        """Return a recommender with the same weights whose additions and gate these users choose.
 
-        For weights that changed after `fit`.
+        That is what `fit` chooses after training, for weights that changed since.
 
         Args:
             validation: Held-out users.
@@ -193,7 +195,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             DataError: The recommender is not fitted.
         """
         users = ValidationUsers(validation, seed=self.seed)
-        bare = replace(self.fitted, prior=None, gate={})
+        bare = replace(self.fitted, prior=None, linear=None, gate={})
         return self._with(self._choose(bare, self.train_graph, users, lambda find: find()))
 
     def _choose(
@@ -203,7 +205,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
     ) -> FewShotScorer:
-        """Return the scorer with the prior and the gate that validation users ask for.
+        """Return the scorer with prior, linear part and gate as validation users ask for.
 
         Links count as they ask for.
         """
@@ -216,9 +218,30 @@ class TrainedRecommender(Parameters, FittedRecommender):
             bare, sizes = scorer.gated(False), [0, *users.sizes]
             prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))
             scorer = replace(scorer, prior=prior)
+        scorer = replace(scorer, linear=self._linear(scorer, train, users, first))
         if scorer.learner.is_adaptive:
             scorer = replace(scorer, gate=first(lambda: users.gate(scorer)))
         return scorer
+
+    def _linear(
+        self,
+        scorer: FewShotScorer,
+        train: HeteroData,
+        users: ValidationUsers,
+        first: Callable[[Callable[[], Any]], Any],
+    ) -> LinearPart | None:
+        """Return the linear part that well-known validation users ask for, if any do."""
+        above = adapted_up_to(self.k_max)
+        if "linear" in self.without or self.propensity_power or not is_small(train):
+            return None
+        known = shown_more(users.some, above=above, seed=self.seed)
+        if known is None:
+            return None
+        device, seed = scorer.device, self.seed
+        chosen = first(
+            lambda: surest_linear(scorer, known, train, above=above, device=device, seed=seed)
+        )
+        return chosen and LinearPart.of_graph(train, chosen, above=above, device=device)
 
     def _untrained(self, train: HeteroData) -> FewShotScorer:
         """Return what is to be trained: the learner, or the default one, and a new head."""

@@ -30,6 +30,7 @@ from graphmeta.errors import (
 from graphmeta.export import export_onnx, scoring_inputs
 from graphmeta.meta import MAML, Learner, RelationNetwork, RidgeHead, relation_learner
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.ranking.linear_part import Linear, LinearPart
 from graphmeta.ranking.prior_blend import Blend, PriorBlend
 
 N_USERS = 6
@@ -89,13 +90,14 @@ def split_of(*, featured: bool) -> ColdSplit:
 
 
 def fitted(split: ColdSplit, learner: Learner | None = None, **options: Any) -> Any:
-    """Return a model that adapts at some sizes, and adds another prior at each."""
+    """Return a model that adapts at some sizes, adds another prior at each, and a linear part."""
     model = ColdStartRecommender(learner, channels=16, epochs=1, min_steps=3, **options)
     model.fit(split.train)
     prior = PriorBlend.of_graph(split.train, device=model.fitted.device)
     prior.chosen = {1: Blend("popularity", 0.6), 3: Blend("active", 0.0), 5: Blend("active", 1.2)}
     gate = {1: True, 2: True, 3: False, 5: False, 10: True}
-    model._fitted = replace(model.fitted, prior=prior, gate=gate)
+    linear = LinearPart.of_graph(split.train, Linear(1e2, 5.0), above=4, device=torch.device("cpu"))
+    model._fitted = replace(model.fitted, prior=prior, linear=linear, gate=gate)
     return model
 
 
@@ -196,11 +198,18 @@ def test_what_the_file_tells(file: Exported) -> None:
 
 def test_interactions_are_held_once_in_each_direction(file: Exported) -> None:
     content = onnx.load(file.path).SerializeToString()
-    large = sorted(len(x.raw_data) for x in onnx.load(file.path).graph.initializer)[-3:]
+    linear = file.model.fitted.linear
+    assert linear is not None
+    directions = [*linear.vector.shape], [*linear.vector.T.shape]
+    large = sorted(
+        len(x.raw_data)
+        for x in onnx.load(file.path).graph.initializer
+        if [*x.dims] not in directions
+    )[-3:]
     n_edges = file.split.train["user", "rates", "item"].edge_index.size(1)
     # int32, rows padded to twice their length at most; ids, weights and operations besides.
     assert max(large) <= 2 * 4 * n_edges
-    assert len(content) < 2 * 2 * 4 * n_edges + 250_000
+    assert len(content) < 2 * 2 * 4 * n_edges + 4 * linear.vector.numel() + 250_000
 
 
 @pytest.fixture(scope="module")

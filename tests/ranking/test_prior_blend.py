@@ -10,7 +10,8 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
 from graphmeta.ranking import ColdStartRecommender
-from graphmeta.ranking.prior_blend import WEIGHTS, Blend, PriorBlend, surest
+from graphmeta.ranking.prior_blend import WEIGHTS, Blend, PriorBlend
+from graphmeta.ranking.surest import surest
 
 CPU = torch.device("cpu")
 

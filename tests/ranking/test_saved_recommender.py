@@ -18,8 +18,8 @@ from graphmeta.errors import ConfigError, DataError, DataNotFoundError, OutputEr
 from graphmeta.meta import ANIL, MAML, RidgeHead
 from graphmeta.ranking import ColdStartRecommender, bundle
 
-# Written by the release that introduced the format, from `planted_split` below.
-OLD = Path(__file__).parent / "bundles" / "format-1.gm"
+# One of each format, written by the release that introduced it, and what it recommends.
+OLD = Path(__file__).parent / "bundles"
 HISTORY = ["i1", "i5", "i9"]
 
 
@@ -154,7 +154,9 @@ def test_a_later_format_is_refused(saved: Path, tmp_path: Path) -> None:
     manifest |= {"format": bundle.FORMAT + 1, "graphmeta": "9.0"}
     content = json.dumps(manifest).encode()
     path = rewritten(saved, tmp_path / "m.gm", {"manifest.json": content})
-    with pytest.raises(DataError, match=r"has format 2, written by graphmeta 9\.0; .*upgrade"):
+    with pytest.raises(
+        DataError, match=rf"has format {bundle.FORMAT + 1}, written by graphmeta 9\.0; .*upgrade"
+    ):
         ColdStartRecommender.load(path)
 
 
@@ -200,11 +202,13 @@ def graph() -> HeteroData:
     return from_frame(planted_interactions())
 
 
-def test_an_older_release_s_file_is_read(tmp_path: Path) -> None:
-    shutil.copy(OLD, tmp_path / "old.gm")
+@pytest.mark.parametrize("version", range(1, bundle.FORMAT + 1))
+def test_a_file_of_every_format_is_read(tmp_path: Path, version: int) -> None:
+    shutil.copy(OLD / f"format-{version}.gm", tmp_path / "old.gm")
     loaded = ColdStartRecommender.load(tmp_path / "old.gm")
-    found = loaded.recommend(HISTORY, 3)
-    wanted = json.loads(OLD.with_suffix(".json").read_text())
+    wanted = json.loads((OLD / f"format-{version}.json").read_text())
+    assert (loaded.linear is None) == (version == 1)
+    found = loaded.recommend(wanted["history"], 3)
     assert list(found.items) == wanted["items"]
     assert found.scores == pytest.approx(wanted["scores"], abs=1e-4)
     assert found.source == wanted["source"]
