@@ -128,7 +128,8 @@ def run(
             new = split_cold_users(graph, seed=seed)
             for each in (split, new):
                 audit_split(each)
-                run_canaries(each.validation, k=(each.k_max,), seed=seed)
+                known = each.validation
+                run_canaries(known, k=(known.k_max,), seed=seed)
             methods = settings.methods or tuple(METHODS)
             for method, place in open_cells(folder, name, seed, methods, words):
                 start = time.perf_counter()

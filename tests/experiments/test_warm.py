@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from graphmeta.data import from_frame, planted_interactions, split_warm_users
 from graphmeta.experiments import warm
 from graphmeta.experiments.warm import main
 from graphmeta.experiments.warm_report import warm_report
@@ -21,6 +22,14 @@ def root(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     monkeypatch.setattr(warm, "ColdStartRecommender", quick_recommender)
+    # The longest history is that of a test user.
+    path = planted_root / "filmtrust" / "interactions.parquet"
+    table = planted_interactions(skew=0.3, per_user=40)
+    table["user"] = table["user"].str[1:].astype(int)
+    table = table[table.groupby("user").cumcount() < 10 + table["user"] // 7]
+    table[["user", "item", "rating"]].to_parquet(path)
+    split = split_warm_users(from_frame(table))
+    assert split.validation.k_max < split.test.k_max
     return planted_root
 
 
