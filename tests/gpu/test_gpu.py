@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from graphmeta.meta.estimate_memory import free_memory
 from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.privacy import PrivateTraining, open_users, part_users
 from graphmeta.ranking import ColdStartRecommender, evaluate
+from graphmeta.ranking.linear_part import Linear, LinearPart
 from graphmeta.rerank import LongTailReranker
 from graphmeta.tasks.episode_loader import EpisodeLoader
 from graphmeta.tasks.episode_sampler import EpisodeSampler
@@ -106,6 +108,17 @@ def test_a_model_of_the_processor_ranks_alike(
     history = [on_cpu.item_ids.ids[i] for i in (0, 5, 9)]
     wanted, found = (model.recommend(history, k=10) for model in (on_cpu, on_gpu))
     assert found.items == wanted.items
+
+
+def test_well_known_users_are_scored_alike(
+    on_cpu: ColdStartRecommender, on_gpu: ColdStartRecommender, split: ColdSplit
+) -> None:
+    support, found = split.test.support(8), []
+    for model in (on_cpu, on_gpu):
+        scorer = model.fitted
+        part = LinearPart.of_graph(split.train, Linear(1e2, 5.0), above=3, device=scorer.device)
+        found.append(replace(scorer, linear=part).score(support))
+    close(found[1], found[0])
 
 
 def test_pruned_ranking_agrees(split: ColdSplit) -> None:
