@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers, Support
@@ -102,8 +103,9 @@ class LinearPart(nn.Module):
             output: float32, `[n_users, n_items]`.
         """
         counts = support.mask.float() if support.weight is None else support.weight * support.mask
-        shown = self.vector[support.item_index.clamp(min=0)]
-        user = torch.einsum("nk,nkr->nr", counts, shown)
+        item = support.item_index.clamp(min=0)
+        # Sums rows without a copy of each: validation users show thousands of items side by side.
+        user = embedding_bag(item, self.vector, per_sample_weights=counts, mode="sum")
         growth = (support.size.clamp(min=1) / self.above).log() / math.log(WHOLE_AT)
         user = user * self.shrunk * growth.clamp(0, 1).unsqueeze(1)
         return user @ self.vector.T * self.gain
