@@ -8,7 +8,6 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers, Support
@@ -24,6 +23,8 @@ WEIGHTS = (5.0, 10.0, 20.0, 40.0, 80.0)
 RANK = 512
 # Where the weight is whole: at so many times the support that it begins at.
 WHOLE_AT = 10
+# Side by side, so that the directions of all that they show fit into memory.
+FEW_USERS = 16
 # Interactions and items above which their spectrum would take longer than training.
 MOST_INTERACTIONS, MOST_ITEMS = 10_000_000, 65_536
 
@@ -103,9 +104,8 @@ class LinearPart(nn.Module):
             output: float32, `[n_users, n_items]`.
         """
         counts = support.mask.float() if support.weight is None else support.weight * support.mask
-        item = support.item_index.clamp(min=0)
-        # Sums rows without a copy of each: validation users show thousands of items side by side.
-        user = embedding_bag(item, self.vector, per_sample_weights=counts, mode="sum")
+        shown = self.vector[support.item_index.clamp(min=0)]
+        user = torch.einsum("nk,nkr->nr", counts, shown)
         growth = (support.size.clamp(min=1) / self.above).log() / math.log(WHOLE_AT)
         user = user * self.shrunk * growth.clamp(0, 1).unsqueeze(1)
         return user @ self.vector.T * self.gain
@@ -149,10 +149,10 @@ def surest_linear(
     ]
 
     def scored(support: Support) -> Iterator[tuple[Linear, Tensor]]:
-        scores = scorer.score(support)
+        scores, n = scorer.score(support), len(support)
         yield nothing, scores
         for ridge, part in zip(RIDGES, parts, strict=True):
-            added = part(support)
+            added = torch.cat([part(support[rows]) for rows in torch.arange(n).split(FEW_USERS)])
             for weight in WEIGHTS:
                 yield Linear(ridge, weight), scores + weight * added
 
