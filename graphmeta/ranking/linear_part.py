@@ -149,10 +149,11 @@ def surest_linear(
     ]
 
     def scored(support: Support) -> Iterator[tuple[Linear, Tensor]]:
-        scores, n = scorer.score(support), len(support)
+        scores = scorer.score(support)
         yield nothing, scores
+        few = [support[rows].to(device) for rows in torch.arange(len(support)).split(FEW_USERS)]
         for ridge, part in zip(RIDGES, parts, strict=True):
-            added = torch.cat([part(support[rows]) for rows in torch.arange(n).split(FEW_USERS)])
+            added = torch.cat([part(users) for users in few])
             for weight in WEIGHTS:
                 yield Linear(ridge, weight), scores + weight * added
 

@@ -113,6 +113,7 @@ def test_a_model_of_the_processor_ranks_alike(
 def test_well_known_users_are_scored_alike(
     on_cpu: ColdStartRecommender, on_gpu: ColdStartRecommender, split: ColdSplit
 ) -> None:
+    assert on_gpu.rechosen(split.validation).linear == on_cpu.rechosen(split.validation).linear
     support, found = split.test.support(8), []
     for model in (on_cpu, on_gpu):
         scorer = model.fitted
