@@ -153,7 +153,7 @@ def surest_linear(
         yield nothing, scores
         few = [support[rows].to(device) for rows in torch.arange(len(support)).split(FEW_USERS)]
         for ridge, part in zip(RIDGES, parts, strict=True):
-            added = torch.cat([part(users) for users in few])
+            added = torch.cat([part(shown) for shown in few])
             for weight in WEIGHTS:
                 yield Linear(ridge, weight), scores + weight * added
 
