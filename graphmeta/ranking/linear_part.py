@@ -55,25 +55,28 @@ class LinearPart(nn.Module):
 
     Args:
         vector: Right singular vectors of the interactions.
-        shrunk: What the ridge leaves of each.
-        chosen: The ridge that did, and what the scores are multiplied by.
+        squared: The square of the singular value of each.
+        chosen: The ridge, and what the scores are multiplied by.
         above: Users who have shown no more items than these get nothing added.
 
     Shapes:
         vector: float32, `[n_items, rank]`.
-        shrunk: float32, `[rank]`.
+        squared: float32, `[rank]`.
     """
 
-    def __init__(self, vector: Tensor, shrunk: Tensor, chosen: Linear, *, above: int) -> None:
+    def __init__(self, vector: Tensor, squared: Tensor, chosen: Linear, *, above: int) -> None:
         super().__init__()
         self.register_buffer("vector", vector)
-        self.register_buffer("shrunk", shrunk)
+        self.register_buffer("squared", squared)
+        shrunk = squared / (squared + chosen.ridge)
+        self.register_buffer("shrunk", shrunk, persistent=False)
         self.register_buffer(
             "gain", chosen.weight / (1 - vector.square() @ shrunk), persistent=False
         )
         self.chosen, self.above = chosen, above
 
     vector: Tensor
+    squared: Tensor
     shrunk: Tensor
     gain: Tensor
 
@@ -90,9 +93,7 @@ class LinearPart(nn.Module):
             device: Where scores are.
         """
         value, vector = right_singular(to_scipy(train), RANK)
-        squared = value.square()
-        shrunk = squared / (squared + chosen.ridge)
-        return cls(vector, shrunk, chosen, above=above).to(device)
+        return cls(vector, value.square(), chosen, above=above).to(device)
 
     def forward(self, support: Support) -> Tensor:
         """Return what is added to each user's scores.
@@ -110,6 +111,11 @@ class LinearPart(nn.Module):
         user = user * self.shrunk * growth.clamp(0, 1).unsqueeze(1)
         return user @ self.vector.T * self.gain
 
+    def with_ridge(self, ridge: float) -> LinearPart:
+        """Return the part of the same directions with another ridge; these are not copied."""
+        chosen = self.chosen._replace(ridge=ridge)
+        return LinearPart(self.vector, self.squared, chosen, above=self.above)
+
     def carried(self, row: Tensor) -> LinearPart:
         """Return the part for another catalogue; of new items it says nothing.
 
@@ -120,7 +126,7 @@ class LinearPart(nn.Module):
             row: int64, `[n_items]`.
         """
         vector = self.vector[row.clamp(min=0)] * (row >= 0).unsqueeze(1)
-        return LinearPart(vector, self.shrunk, self.chosen, above=self.above)
+        return LinearPart(vector, self.squared, self.chosen, above=self.above)
 
 
 def surest_linear(
@@ -143,10 +149,8 @@ def surest_linear(
         seed: Breaks ties.
     """
     nothing = Linear(RIDGES[0], 0.0)
-    parts = [
-        LinearPart.of_graph(train, Linear(ridge, 1.0), above=above, device=device)
-        for ridge in RIDGES
-    ]
+    first = LinearPart.of_graph(train, Linear(RIDGES[0], 1.0), above=above, device=device)
+    parts = [first, *(first.with_ridge(ridge) for ridge in RIDGES[1:])]
 
     def scored(support: Support) -> Iterator[tuple[Linear, Tensor]]:
         scores = scorer.score(support)

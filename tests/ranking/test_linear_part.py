@@ -70,6 +70,15 @@ def test_it_is_ease_for_items_not_shown(split: ColdSplit) -> None:
     torch.testing.assert_close(found[~is_shown], wanted[~is_shown], atol=1e-4, rtol=1e-4)
 
 
+def test_another_ridge_shares_the_directions(split: ColdSplit) -> None:
+    part = part_of(split)
+    other = part.with_ridge(3.0)
+    assert other.vector.data_ptr() == part.vector.data_ptr()
+    wanted = LinearPart.of_graph(split.train, Linear(3.0, 1.0), above=10, device=CPU)
+    assert other(items(split, 20)).equal(wanted(items(split, 20)))
+    assert other.chosen == wanted.chosen
+
+
 def test_the_weight_grows_with_the_support(split: ColdSplit) -> None:
     support = items(split, 20)
     whole = part_of(split, above=2)(support)
