@@ -84,7 +84,7 @@ def _part_table(
     added = scorer.added(support.item_index.size(1))
     parts["blend"] = torch.zeros_like(score) if added is None else added
     linear = scorer.linear
-    if linear is not None and support.item_index.size(1) > linear.above:
+    if linear is not None and support.item_index.size(1) > linear.chosen.above:
         parts["linear"] = linear(support.to(scorer.device))[0]
     parts["adaptation"] = score - torch.stack([*parts.values()]).sum(0)
     others = torch.ones_like(score, dtype=torch.bool)

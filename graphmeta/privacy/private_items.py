@@ -1,8 +1,9 @@
-"""Item embeddings from which items private users have together, under noise."""
+"""What private users' items say under noise: which are known, and which come together."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,34 +14,172 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.scipy_matrix import to_scipy
 from graphmeta.errors import ConfigError
+from graphmeta.privacy.accounting import Release
+from graphmeta.ranking.linear_part import Linear, LinearPart
 
 # A dense matrix of items: 1.6 GB in single precision.
 MOST_ITEMS = 20_000
+# The counts take a tenth of what is spent on both: their noise is three times that of the pairs.
+COUNT_NOISE = 3.0
+# Of pairs are heard the items that hold this share of the counts: each other one adds noise alone.
+HEARD_SHARE = 0.9
+# Items count by their popularity to this power, or what all like would take up each user's vote.
+EXPONENT = -0.25
 # Added to the degrees: little known items are mostly noise, and small degrees would blow it up.
 SMOOTHING, PER_NOISE = 30.0, 20.0
+# The ridge, in users, with which the directions are offered; others are tried.
+RIDGE = 100.0
 
 
-def co_occurrence(graph: HeteroData) -> Tensor:
-    """Return how often two items come together, a user counting for 1 in all.
+@dataclass(frozen=True)
+class ItemPairs:
+    """How often items come together, under noise.
 
-    The sum over users u of `x_u x_u^T / d_u`, with x_u the binary row of the user and d_u the
-    number of its items. Each term has the Frobenius norm 1, whatever the user did: so much does
-    one user change the sum.
+    Args:
+        together: The sum over users of `y y^T / |y|^2`, of private ones with noise, where `y` is
+            the user's binary row of the items heard of times their `scale`.
+        rows: The items heard of, ascending.
+        scale: What the interactions with each of them were multiplied by.
+        noise: Standard deviation of the noise on the diagonal.
 
     Shapes:
-        output: float32, `[n_items, n_items]`.
+        together: float32, `[n_heard, n_heard]`.
+        rows: int64, `[n_heard]`; scale: float32, `[n_heard]`.
+    """
+
+    together: Tensor
+    rows: Tensor
+    scale: Tensor
+    noise: float
+
+    def factors(self, *, n_items: int, channels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return where item embeddings start, as `ItemTable` starts from a graph's spectrum.
+
+        Args:
+            n_items: Size of the catalogue.
+            channels: Width of the embeddings.
+            seed: Draws the random numbers at which items that were not heard of start.
+
+        Shapes:
+            output: float32, twice `[n_items, channels]`.
+        """
+        found = item_factors(self.together, channels=channels, noise=self.noise, seed=seed)
+        generator = torch.Generator().manual_seed(seed)
+        out = []
+        for factor in found:
+            full = 0.1 * torch.randn(n_items, channels, generator=generator)
+            full[self.rows] = factor
+            out.append(full)
+        return out[0], out[1]
+
+    def directions(self, n_items: int) -> LinearPart:
+        """Return the leading directions as those of a linear part, for users of any size.
+
+        Kept are eigenvectors whose eigenvalues are above `noise sqrt(2 n_heard)`, the largest that
+        noise alone has.
+
+        Args:
+            n_items: Size of the catalogue; of items that were not heard of it says nothing.
+        """
+        value, found = torch.linalg.eigh(self.together.double())
+        is_heard = value > self.noise * math.sqrt(2 * len(self.rows))
+        is_heard &= value > 0
+        value, found = value[is_heard].flip(0), found[:, is_heard].flip(1)
+        vector, scale = torch.zeros(n_items, len(value)), torch.ones(n_items)
+        vector[self.rows], scale[self.rows] = found.float(), self.scale
+        return LinearPart(vector, value.float(), Linear(RIDGE, 1.0, 0), scale=scale)
+
+
+def item_releases(noise: float) -> tuple[Release, Release]:
+    """Return the releases of counts and of pairs that tell together what one sum would.
+
+    Args:
+        noise: That of the one sum. Gaussian noises add up by their inverse squares.
+    """
+    pairs = noise * math.sqrt(1 + COUNT_NOISE**-2)
+    return Release(COUNT_NOISE * pairs), Release(pairs)
+
+
+def item_pairs(
+    private: HeteroData,
+    open_graph: HeteroData,
+    *,
+    counts: Release,
+    pairs: Release,
+    generator: torch.Generator,
+) -> ItemPairs:
+    """Return which items come together, for private users under noise and for open ones.
+
+    Args:
+        private: The graph of the private users.
+        open_graph: That of the open users, with the same items.
+        counts: The noise of the items' counts, which choose the items to hear of and their scale.
+        pairs: The noise of the pairs.
+        generator: Draws the noise.
 
     Raises:
         ConfigError: There are more than 20,000 items.
     """
-    matrix = to_scipy(graph).astype(np.float64)
-    if matrix.shape[1] > MOST_ITEMS:
+    count = item_counts(private)
+    count = count + counts.noise * torch.randn(count.shape, generator=generator)
+    count = (count + item_counts(open_graph)).clamp(min=0)
+    rows = known_items(count)
+    scale = (count[rows] + max(1.0, counts.noise)).pow(EXPONENT)
+    scale = scale / scale.mean()
+    together = noised(co_occurrence(private, rows, scale), pairs.noise, generator)
+    return ItemPairs(together + co_occurrence(open_graph, rows, scale), rows, scale, pairs.noise)
+
+
+def item_counts(graph: HeteroData) -> Tensor:
+    """Return how well known items are, a user counting for 1 in all.
+
+    The sum over users u of `x_u / |x_u|`, with x_u the binary row of the user: each term has the
+    norm 1, which is what one user changes the sum by.
+
+    Shapes:
+        output: float32, `[n_items]`.
+    """
+    matrix = to_scipy(graph).astype(np.float64).tocsr()
+    degree = np.maximum(np.diff(matrix.indptr), 1)
+    return torch.from_numpy(matrix.T @ degree**-0.5).float()
+
+
+def known_items(count: Tensor) -> Tensor:
+    """Return the rows of the best known items, which hold 90 % of the counts; ascending.
+
+    Shapes:
+        count: float32, `[n_items]`, not negative.
+        output: int64, `[n_heard]`, at least one.
+    """
+    order = count.argsort(descending=True, stable=True)
+    held = count[order].cumsum(0)
+    n_heard = int((held < HEARD_SHARE * held[-1]).sum()) + 1
+    return order[:n_heard].sort().values
+
+
+def co_occurrence(graph: HeteroData, rows: Tensor, scale: Tensor) -> Tensor:
+    """Return how often some items come together, a user counting for 1 in all.
+
+    The sum over users u of `y_u y_u^T / |y_u|^2`, with y_u the binary row of the user, of these
+    items, times their scale. Each term has the Frobenius norm 1, or 0, whatever the user did: so
+    much does one user change the sum.
+
+    Shapes:
+        rows: int64, `[n]`; scale: float32, `[n]`, above 0.
+        output: float32, `[n, n]`.
+
+    Raises:
+        ConfigError: There are more than 20,000 items.
+    """
+    if len(rows) > MOST_ITEMS:
         raise ConfigError(
-            f"{matrix.shape[1]} items are too many for a matrix of item pairs, {MOST_ITEMS} are "
+            f"{len(rows)} items are too many for a matrix of item pairs, {MOST_ITEMS} are "
             "the most; pass items_share=0 to do without"
         )
-    degree = np.maximum(np.diff(matrix.tocsr().indptr), 1)
-    scaled = sp.diags_array(degree**-0.5) @ matrix
+    matrix = to_scipy(graph).astype(np.float64).tocsc()[:, rows.numpy()]
+    matrix = (matrix @ sp.diags_array(scale.double().numpy())).tocsr()
+    norm = sp.linalg.norm(matrix, axis=1)
+    scaled = sp.diags_array(1 / np.where(norm > 0, norm, 1.0)) @ matrix
     return torch.from_numpy((scaled.T @ scaled).toarray()).float()
 
 

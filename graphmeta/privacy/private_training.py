@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import secrets
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import ColdUsers
@@ -16,14 +16,15 @@ from graphmeta.errors import ConfigError
 from graphmeta.meta.private_gradient import refuse_unclippable
 from graphmeta.privacy.accounting import Release, epsilon_of, noise_for
 from graphmeta.privacy.open_users import refuse_unlike
-from graphmeta.privacy.private_items import co_occurrence, item_factors, noised
+from graphmeta.privacy.private_items import ItemPairs, item_pairs, item_releases
 from graphmeta.privacy.private_steps import PrivateSteps
+from graphmeta.ranking.linear_part import LinearPart
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.validation_users import ValidationUsers
 
-# Private users for each unit of noise in the spectrum of the co-occurrences; with fewer their
-# vectors drown. Between what epsilon 4 and 8 come to on ml-1m: see experiments/results/privacy.md.
-USERS_PER_NOISE = 60
+# Private users for each unit of noise in the spectrum of the item pairs; with fewer its directions
+# drown. Below what epsilon 2 comes to on ml-1m, above epsilon 1: experiments/results/privacy.md.
+USERS_PER_NOISE = 20
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class PrivateTraining:
     They are heard in sums over users only, to which Gaussian noise is added before anything else
     reads them:
 
-    1. How often items come together (`co_occurrence`), where the item embeddings start from. With
-       few users for the noise this is left out, and the steps have the whole budget.
+    1. How well items are known, and how often the best known come together (`item_pairs`). Item
+       embeddings start from it where open validation users are served better for it, and scores
+       get a linear part of it as these ask for. With few users for the noise this is left out,
+       and the steps have the whole budget.
     2. In each of `n_steps` steps the outer gradients, through the adaptation of each user, by the
        weights that users adapt from; each gradient is clipped to the norm `clip`, and a step hears
        each user with the same chance (Poisson sampling; DP-SGD, Abadi et al., CCS 2016).
@@ -77,9 +80,9 @@ class PrivateTraining:
     Args:
         epsilon: The budget, above 0; infinite trains alike without clipping and noise.
         delta: The chance that the bound fails; well below 1 / private users.
-        items_share: Share of epsilon for the items' co-occurrence, 0 to 1; 0 leaves it out and 1
+        items_share: Share of epsilon for what is told of items, 0 to 1; 0 leaves it out and 1
             takes no private steps. It is left out as well where there are fewer private users than
-            `60 noise sqrt(2 items)`.
+            `20 noise sqrt(2 items)`.
         clip: Largest norm of a user's gradient, above 0.
         batch_size: Users that a step hears on average.
         n_steps: Private steps; 0 for none.
@@ -148,53 +151,38 @@ class PrivateTraining:
         seed = secrets.randbits(62) if self.noise_seed is None else self.noise_seed
         generator = torch.Generator().manual_seed(seed)
         items, steps = self._releases(private)
-        factors = None
-        if items is not None:
-            factors = self._items(recommender, open_graph, private, items.noise, generator)
-        recommender.fit(open_graph, validation, item_factors=factors)
-        releases = tuple(release for release in (items, steps) if release is not None)
+        pairs = None
+        if items:
+            counts, of_pairs = items
+            pairs = item_pairs(
+                private, open_graph, counts=counts, pairs=of_pairs, generator=generator
+            )
+        directions = None if pairs is None else pairs.directions(int(private["item"].num_nodes))
+        _fit_from(pairs, directions, recommender, open_graph, validation)
         if steps is None:
-            return PrivateModel(recommender, releases, self.delta, False)
-        model, is_kept = self._stepped(recommender, private, validation, steps, generator)
-        return PrivateModel(model, releases, self.delta, is_kept)
+            return PrivateModel(recommender, items, self.delta, False)
+        model, is_kept = self._stepped(
+            recommender, private, validation, steps, directions, generator
+        )
+        return PrivateModel(model, (*items, steps), self.delta, is_kept)
 
-    def _releases(self, private: HeteroData) -> tuple[Release | None, Release | None]:
+    def _releases(self, private: HeteroData) -> tuple[tuple[Release, ...], Release | None]:
         """Return what is released of items and of gradients, with noise that spends the budget."""
         n_users, n_items = int(private["user"].num_nodes), int(private["item"].num_nodes)
         has_steps = self.n_steps > 0 and self.items_share < 1
-        items = None
+        items: tuple[Release, ...] = ()
         if self.items_share:
-            share = self.items_share if has_steps else 1.0
-            noise = noise_for(share * self.epsilon, self.delta)
-            is_heard = n_users >= USERS_PER_NOISE * noise * math.sqrt(2 * n_items)
-            items = Release(noise) if is_heard or not has_steps else None
+            noise = noise_for((self.items_share if has_steps else 1.0) * self.epsilon, self.delta)
+            # Of public numbers: what the counts say must not decide how the budget is shared.
+            if not has_steps or n_users >= USERS_PER_NOISE * noise * math.sqrt(2 * n_items):
+                items = item_releases(noise)
         if not has_steps:
             return items, None
         rate = min(1.0, self.batch_size / n_users)
         noise = noise_for(
-            self.epsilon,
-            self.delta,
-            sampling_rate=rate,
-            n_times=self.n_steps,
-            before=[] if items is None else [items],
+            self.epsilon, self.delta, sampling_rate=rate, n_times=self.n_steps, before=items
         )
         return items, Release(noise, rate, self.n_steps)
-
-    def _items(
-        self,
-        recommender: ColdStartRecommender,
-        open_graph: HeteroData,
-        private: HeteroData,
-        noise: float,
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        released = noised(co_occurrence(private), noise, generator)
-        return item_factors(
-            released + co_occurrence(open_graph),
-            channels=recommender.channels,
-            noise=noise,
-            seed=recommender.seed,
-        )
 
     def _stepped(
         self,
@@ -202,6 +190,7 @@ class PrivateTraining:
         private: HeteroData,
         validation: ColdUsers | None,
         release: Release,
+        directions: LinearPart | None,
         generator: torch.Generator,
     ) -> tuple[ColdStartRecommender, bool]:
         """Return the recommender after the private steps, or as it was where that is better."""
@@ -225,4 +214,30 @@ class PrivateTraining:
         if users.figure(scorer.gated(False)) < before:
             steps.load_weights(kept)
             return recommender, False
-        return recommender.rechosen(validation), True
+        return recommender.rechosen(validation, directions=directions), True
+
+
+def _fit_from(
+    pairs: ItemPairs | None,
+    directions: LinearPart | None,
+    recommender: ColdStartRecommender,
+    open_graph: HeteroData,
+    validation: ColdUsers | None,
+) -> None:
+    """Fit on open users, from the private users' items where validation users are served better.
+
+    Each of the two trainings costs nothing of the budget.
+    """
+    factors = None
+    if pairs is not None:
+        n_items = int(open_graph["item"].num_nodes)
+        factors = pairs.factors(
+            n_items=n_items, channels=recommender.channels, seed=recommender.seed
+        )
+    recommender.fit(open_graph, validation, item_factors=factors, directions=directions)
+    if factors is not None and validation is not None:
+        users = ValidationUsers(validation, seed=recommender.seed)
+        other = copy.copy(recommender).fit(open_graph, validation, directions=directions)
+        found, without = (users.figure(model.fitted.gated(False)) for model in (recommender, other))
+        if without > found:
+            vars(recommender).update(vars(other))

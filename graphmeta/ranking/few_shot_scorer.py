@@ -223,14 +223,14 @@ class FewShotScorer:
             is_plain
             and self.head.prunes(episodes)
             and all(self.added(size) is None for size in sizes)
-            and (self.linear is None or max(sizes) <= self.linear.above)
+            and (self.linear is None or max(sizes) <= self.linear.chosen.above)
         )
 
     def _finished(self, scores: Tensor, support: Support) -> Tensor:
         """Add to the scores what is added by support size and to those of known users, in place."""
         sizes = support.size
         if self.linear is not None:
-            rows = (sizes > self.linear.above).nonzero().flatten()
+            rows = (sizes > self.linear.chosen.above).nonzero().flatten()
             if len(rows):
                 scores[rows] += self.linear(support[rows])
         for size in sizes.unique().tolist():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -36,10 +36,14 @@ def is_small(train: HeteroData) -> bool:
 
 
 class Linear(NamedTuple):
-    """What was chosen: the ridge of the linear model, and what its scores are multiplied by."""
+    """What was chosen: the ridge of the linear model, and what its scores are multiplied by.
+
+    Users who have shown no more than `above` items get nothing added.
+    """
 
     ridge: float
     weight: float
+    above: int
 
 
 class LinearPart(nn.Module):
@@ -51,49 +55,51 @@ class LinearPart(nn.Module):
     `weight * x V diag(w) V^T / (1 - V^2 w)` (Steck, WWW 2019; see `baselines.EASE`). That is for
     items not shown: those shown would have their own diagonal taken off, and are never ranked.
     The weight grows with the logarithm of the support's size, from none at `above` items to all of
-    it at ten times as many.
+    it at ten times as many; it is whole at once where `above` is 0.
 
     Args:
         vector: Right singular vectors of the interactions.
         squared: The square of the singular value of each.
-        chosen: The ridge, and what the scores are multiplied by.
-        above: Users who have shown no more items than these get nothing added.
+        chosen: The ridge, what the scores are multiplied by, and for whom.
+        scale: What the interactions with each item were multiplied by before, where they were.
 
     Shapes:
         vector: float32, `[n_items, rank]`.
         squared: float32, `[rank]`.
+        scale: float32, `[n_items]`, above 0.
     """
 
-    def __init__(self, vector: Tensor, squared: Tensor, chosen: Linear, *, above: int) -> None:
+    def __init__(
+        self, vector: Tensor, squared: Tensor, chosen: Linear, *, scale: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.register_buffer("vector", vector)
         self.register_buffer("squared", squared)
+        self.register_buffer("scale", scale)
         shrunk = squared / (squared + chosen.ridge)
         self.register_buffer("shrunk", shrunk, persistent=False)
-        self.register_buffer(
-            "gain", chosen.weight / (1 - vector.square() @ shrunk), persistent=False
-        )
-        self.chosen, self.above = chosen, above
+        gain = chosen.weight / (1 - vector.square() @ shrunk)
+        gain = gain if scale is None else gain / scale
+        self.register_buffer("gain", gain, persistent=False)
+        self.chosen = chosen
 
     vector: Tensor
     squared: Tensor
+    scale: Tensor | None
     shrunk: Tensor
     gain: Tensor
 
     @classmethod
-    def of_graph(
-        cls, train: HeteroData, chosen: Linear, *, above: int, device: torch.device
-    ) -> Self:
+    def of_graph(cls, train: HeteroData, chosen: Linear, *, device: torch.device) -> Self:
         """Return the linear part of a training graph.
 
         Args:
             train: The training graph.
             chosen: What `surest_linear` returned.
-            above: Users who have shown no more items than these get nothing added.
             device: Where scores are.
         """
         value, vector = right_singular(to_scipy(train), RANK)
-        return cls(vector, value.square(), chosen, above=above).to(device)
+        return cls(vector, value.square(), chosen).to(device)
 
     def forward(self, support: Support) -> Tensor:
         """Return what is added to each user's scores.
@@ -104,17 +110,18 @@ class LinearPart(nn.Module):
         Shapes:
             output: float32, `[n_users, n_items]`.
         """
+        item = support.item_index.clamp(min=0)
         counts = support.mask.float() if support.weight is None else support.weight * support.mask
-        shown = self.vector[support.item_index.clamp(min=0)]
-        user = torch.einsum("nk,nkr->nr", counts, shown)
-        growth = (support.size.clamp(min=1) / self.above).log() / math.log(WHOLE_AT)
-        user = user * self.shrunk * growth.clamp(0, 1).unsqueeze(1)
+        counts = counts if self.scale is None else counts * self.scale[item]
+        user = torch.einsum("nk,nkr->nr", counts, self.vector[item]) * self.shrunk
+        if above := self.chosen.above:
+            growth = (support.size.clamp(min=1) / above).log() / math.log(WHOLE_AT)
+            user = user * growth.clamp(0, 1).unsqueeze(1)
         return user @ self.vector.T * self.gain
 
-    def with_ridge(self, ridge: float) -> LinearPart:
-        """Return the part of the same directions with another ridge; these are not copied."""
-        chosen = self.chosen._replace(ridge=ridge)
-        return LinearPart(self.vector, self.squared, chosen, above=self.above)
+    def with_chosen(self, chosen: Linear) -> LinearPart:
+        """Return the part of the same directions with another choice; these are not copied."""
+        return LinearPart(self.vector, self.squared, chosen, scale=self.scale)
 
     def carried(self, row: Tensor) -> LinearPart:
         """Return the part for another catalogue; of new items it says nothing.
@@ -125,41 +132,44 @@ class LinearPart(nn.Module):
         Shapes:
             row: int64, `[n_items]`.
         """
-        vector = self.vector[row.clamp(min=0)] * (row >= 0).unsqueeze(1)
-        return LinearPart(vector, self.squared, self.chosen, above=self.above)
+        known = row.clamp(min=0)
+        vector = self.vector[known] * (row >= 0).unsqueeze(1)
+        scale = None if self.scale is None else self.scale[known]
+        return LinearPart(vector, self.squared, self.chosen, scale=scale)
 
 
 def surest_linear(
     scorer: Scorer,
     users: ColdUsers,
-    train: HeteroData,
+    sizes: Sequence[int],
+    part: LinearPart,
     *,
-    above: int,
-    device: torch.device,
+    ridges: Sequence[float] = RIDGES,
     seed: int,
 ) -> Linear | None:
-    """Return the linear part that surely helps users who are well known; None where none does.
+    """Return the linear part that surely helps validation users; None where none does.
 
     Args:
         scorer: What it is to be added to.
-        users: Validation users who have shown more items than `above` (`shown_more`).
-        train: The training graph.
-        above: As for `LinearPart`.
-        device: Where scores are.
+        users: Validation users.
+        sizes: What they show, more than `above` items.
+        part: The directions, and for whom the part is; the rest of its choice does not count.
+        ridges: The ridges to try.
         seed: Breaks ties.
     """
-    nothing = Linear(RIDGES[0], 0.0)
-    first = LinearPart.of_graph(train, Linear(RIDGES[0], 1.0), above=above, device=device)
-    parts = [first, *(first.with_ridge(ridge) for ridge in RIDGES[1:])]
+    above = part.chosen.above
+    nothing = Linear(ridges[0], 0.0, above)
+    parts = [part.with_chosen(Linear(ridge, 1.0, above)) for ridge in ridges]
 
     def scored(support: Support) -> Iterator[tuple[Linear, Tensor]]:
         scores = scorer.score(support)
         yield nothing, scores
-        few = [support[rows].to(device) for rows in torch.arange(len(support)).split(FEW_USERS)]
-        for ridge, part in zip(RIDGES, parts, strict=True):
-            added = torch.cat([part(shown) for shown in few])
+        rows = torch.arange(len(support)).split(FEW_USERS)
+        few = [support[some].to(scores.device) for some in rows]
+        for ridge, whole in zip(ridges, parts, strict=True):
+            added = torch.cat([whole(shown) for shown in few])
             for weight in WEIGHTS:
-                yield Linear(ridge, weight), scores + weight * added
+                yield Linear(ridge, weight, above), scores + weight * added
 
-    best = surest_way(users, users.k_max, scored, nothing, seed=seed)
+    best = surest_way(users, sizes, scored, nothing, seed=seed)
     return best if best.weight else None

@@ -41,7 +41,7 @@ def _factor(scorer: FewShotScorer, users: ColdUsers, size: int, seed: int) -> fl
         for factor in FACTORS:
             yield factor, alone + factor * linked
 
-    return surest_way(users, size, scored, 1.0, seed=seed)
+    return surest_way(users, [size], scored, 1.0, seed=seed)
 
 
 def with_link_factors(scorer: FewShotScorer, factors: Mapping[int, float]) -> FewShotScorer:

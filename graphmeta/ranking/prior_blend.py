@@ -85,7 +85,7 @@ class PriorBlend:
             for blend in candidates:
                 yield blend, scores + blend.weight * self.log_prior[blend.prior]
 
-        return surest_way(users, size, scored, nothing, seed=seed)
+        return surest_way(users, [size], scored, nothing, seed=seed)
 
     def of(self, size: int) -> Tensor | None:
         """Return what to add to the scores at a support size: the choice of the nearest one.

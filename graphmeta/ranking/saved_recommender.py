@@ -163,9 +163,10 @@ def _prior(bundle: Bundle, device: torch.device) -> PriorBlend | None:
 def _linear(bundle: Bundle, device: torch.device) -> LinearPart | None:
     if "linear" not in bundle.tensors:
         return None
-    chosen = Linear(*bundle.config["linear"])
-    above = adapted_up_to(bundle.config["settings"]["k_max"])
-    return LinearPart(**bundle.tensors["linear"], chosen=chosen, above=above).to(device)
+    numbers = bundle.config["linear"]
+    if len(numbers) == 2:  # Format 2.
+        numbers = [*numbers, adapted_up_to(bundle.config["settings"]["k_max"])]
+    return LinearPart(**bundle.tensors["linear"], chosen=Linear(*numbers)).to(device)
 
 
 def _graph_tensors(train: HeteroData) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -20,7 +20,7 @@ Way = TypeVar("Way")
 
 def surest_way(
     users: ColdUsers,
-    k: int,
+    sizes: Sequence[int],
     scored: Callable[[Support], Iterator[tuple[Way, Tensor]]],
     usual: Way,
     *,
@@ -33,17 +33,21 @@ def surest_way(
 
     Args:
         users: Validation users.
-        k: What they show.
+        sizes: How many items they show; the gain is the mean over these.
         scored: Yields every way with the scores of some users, `[n_users, n_items]`.
         usual: One of the ways.
         seed: Breaks ties.
     """
     parts: dict[Way, list[Tensor]] = defaultdict(list)
     for _, block in users.batches(BATCH_SIZE):
-        for way, scores in scored(block.support(k)):
-            generator = torch.Generator().manual_seed(seed)
-            hits = query_hits(scores.cpu(), block, n_best=10, generator=generator)[1]
-            parts[way].append(ranking_metrics(hits, block.query_ptr.diff())["ndcg@10"])
+        of_sizes: dict[Way, list[Tensor]] = defaultdict(list)
+        for k in sizes:
+            for way, scores in scored(block.support(k)):
+                generator = torch.Generator().manual_seed(seed)
+                hits = query_hits(scores.cpu(), block, n_best=10, generator=generator)[1]
+                of_sizes[way].append(ranking_metrics(hits, block.query_ptr.diff())["ndcg@10"])
+        for way, found in of_sizes.items():
+            parts[way].append(torch.stack(found).mean(0))
     return surest({way: torch.cat(found) for way, found in parts.items()}, usual)
 
 

@@ -28,7 +28,7 @@ from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.fitted_recommender import FittedRecommender
-from graphmeta.ranking.linear_part import LinearPart, is_small, surest_linear
+from graphmeta.ranking.linear_part import RIDGES, Linear, LinearPart, is_small, surest_linear
 from graphmeta.ranking.link_weights import link_factors, with_link_factors
 from graphmeta.ranking.parameters import Parameters
 from graphmeta.ranking.prior_blend import PriorBlend
@@ -80,6 +80,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
         validation: ColdUsers | None = None,
         *,
         item_factors: tuple[Tensor, Tensor] | None = None,
+        directions: LinearPart | None = None,
         checkpoint: str | Path | None = None,
         on_epoch: Callable[[int, int, float], None] | None = None,
     ) -> Self:
@@ -90,6 +91,8 @@ class TrainedRecommender(Parameters, FittedRecommender):
             validation: Held-out users that choose the epoch and the gate.
             item_factors: Where `ItemTable.embedding` and `output` start, in place of
                 `item_start`, as `graphmeta.privacy` releases them.
+            directions: What the linear part is to be of in place of the training graph, as
+                `graphmeta.privacy` releases it; ridge and weight are chosen here.
             checkpoint: File that holds the training state after every epoch. Where it exists,
                 training goes on from it, to the same result. Of several processes the first
                 reads and writes it.
@@ -139,7 +142,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         if users is not None:
-            scorer = self._choose(scorer, train, users, first)
+            scorer = self._choose(scorer, train, users, first, directions)
         self.losses, self.validation_scores = trainer.losses, best.figures
         self._fitted, self._train, self._item_table = scorer, train, None
         return self
@@ -183,20 +186,22 @@ class TrainedRecommender(Parameters, FittedRecommender):
             trainer.run_epoch()
         return other
 
-    def rechosen(self, validation: ColdUsers) -> Self:
+    def rechosen(self, validation: ColdUsers, *, directions: LinearPart | None = None) -> Self:
         """Return a recommender with the same weights whose additions and gate these users choose.
 
         That is what `fit` chooses after training, for weights that changed since.
 
         Args:
             validation: Held-out users.
+            directions: As for `fit`.
 
         Raises:
             DataError: The recommender is not fitted.
         """
         users = ValidationUsers(validation, seed=self.seed)
         bare = replace(self.fitted, prior=None, linear=None, gate={})
-        return self._with(self._choose(bare, self.train_graph, users, lambda find: find()))
+        chosen = self._choose(bare, self.train_graph, users, lambda find: find(), directions)
+        return self._with(chosen)
 
     def _choose(
         self,
@@ -204,6 +209,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
+        directions: LinearPart | None,
     ) -> FewShotScorer:
         """Return the scorer with prior, linear part and gate as validation users ask for.
 
@@ -218,7 +224,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             bare, sizes = scorer.gated(False), [0, *users.sizes]
             prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))
             scorer = replace(scorer, prior=prior)
-        scorer = replace(scorer, linear=self._linear(scorer, train, users, first))
+        scorer = replace(scorer, linear=self._linear(scorer, train, users, first, directions))
         if scorer.learner.is_adaptive:
             scorer = replace(scorer, gate=first(lambda: users.gate(scorer)))
         return scorer
@@ -229,19 +235,31 @@ class TrainedRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
+        directions: LinearPart | None,
     ) -> LinearPart | None:
-        """Return the linear part that well-known validation users ask for, if any do."""
+        """Return the linear part that validation users ask for, if any do.
+
+        Without directions it is that of the training graph for users who are well known.
+        """
+        if "linear" in self.without or self.propensity_power:
+            return None
+        if directions is not None:
+            part = directions.to(scorer.device)
+            chosen = first(
+                lambda: surest_linear(scorer, users.some, users.sizes, part, seed=self.seed)
+            )
+            return chosen and part.with_chosen(chosen)
         above = adapted_up_to(self.k_max)
-        if "linear" in self.without or self.propensity_power or not is_small(train):
-            return None
         known = shown_more(users.some, above=above, seed=self.seed)
-        if known is None:
+        if known is None or not is_small(train):
             return None
-        device, seed = scorer.device, self.seed
-        chosen = first(
-            lambda: surest_linear(scorer, known, train, above=above, device=device, seed=seed)
-        )
-        return chosen and LinearPart.of_graph(train, chosen, above=above, device=device)
+
+        def choice() -> Linear | None:
+            part = LinearPart.of_graph(train, Linear(RIDGES[0], 1.0, above), device=scorer.device)
+            return surest_linear(scorer, known, [known.k_max], part, seed=self.seed)
+
+        chosen = first(choice)
+        return chosen and LinearPart.of_graph(train, chosen, device=scorer.device)
 
     def _untrained(self, train: HeteroData) -> FewShotScorer:
         """Return what is to be trained: the learner, or the default one, and a new head."""

@@ -96,7 +96,9 @@ def fitted(split: ColdSplit, learner: Learner | None = None, **options: Any) -> 
     prior = PriorBlend.of_graph(split.train, device=model.fitted.device)
     prior.chosen = {1: Blend("popularity", 0.6), 3: Blend("active", 0.0), 5: Blend("active", 1.2)}
     gate = {1: True, 2: True, 3: False, 5: False, 10: True}
-    linear = LinearPart.of_graph(split.train, Linear(1e2, 5.0), above=4, device=torch.device("cpu"))
+    linear = LinearPart.of_graph(split.train, Linear(1e2, 5.0, 4), device=torch.device("cpu"))
+    scale = torch.linspace(0.5, 2.0, len(linear.vector))
+    linear = LinearPart(linear.vector, linear.squared, linear.chosen, scale=scale)
     model._fitted = replace(model.fitted, prior=prior, linear=linear, gate=gate)
     return model
 

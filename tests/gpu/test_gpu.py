@@ -117,7 +117,7 @@ def test_well_known_users_are_scored_alike(
     support, found = split.test.support(8), []
     for model in (on_cpu, on_gpu):
         scorer = model.fitted
-        part = LinearPart.of_graph(split.train, Linear(1e2, 5.0), above=3, device=scorer.device)
+        part = LinearPart.of_graph(split.train, Linear(1e2, 5.0, 3), device=scorer.device)
         found.append(replace(scorer, linear=part).score(support))
     close(found[1], found[0])
 

@@ -1,14 +1,25 @@
-"""What one user adds to the co-occurrences, the noise, and the embeddings that come of them."""
+"""What one user adds to counts and pairs of items, the noise, and what comes of them."""
 
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import bipartite_graph
+from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
-from graphmeta.privacy import private_items
-from graphmeta.privacy.private_items import co_occurrence, item_factors, noised
+from graphmeta.privacy import Release, epsilon_of, private_items
+from graphmeta.privacy.private_items import (
+    RIDGE,
+    co_occurrence,
+    item_counts,
+    item_factors,
+    item_pairs,
+    item_releases,
+    known_items,
+    noised,
+)
 
 
 def graph_of(rows: list[list[int]], n_items: int) -> HeteroData:
@@ -16,21 +27,55 @@ def graph_of(rows: list[list[int]], n_items: int) -> HeteroData:
     return bipartite_graph(edges, user_ids=IdMap(range(len(rows))), item_ids=IdMap(range(n_items)))
 
 
-def test_one_user_changes_the_matrix_by_one_whatever_the_user_did() -> None:
-    rows = [[0, 1], [1, 2, 3], [0]]
-    before = co_occurrence(graph_of(rows, 5))
+def all_of(graph: HeteroData) -> tuple[Tensor, Tensor]:
+    """Return the rows of all items and scales of 1."""
+    n_items = int(graph["item"].num_nodes)
+    return torch.arange(n_items), torch.ones(n_items)
+
+
+ROWS = [[0, 1], [1, 2, 3], [0]]
+MORE = ([4], [0, 1, 2, 3, 4], [0, 4])
+
+
+def test_one_user_changes_the_pairs_by_one_whatever_the_user_did() -> None:
+    before_graph = graph_of(ROWS, 5)
+    before = co_occurrence(before_graph, *all_of(before_graph))
     expected = torch.tensor([[1.5, 0.5], [0.5, 0.5 + 1 / 3]])
     torch.testing.assert_close(before[:2, :2], expected)
     # The row sums are the items' degrees.
     torch.testing.assert_close(before.sum(1), torch.tensor([2.0, 2.0, 1.0, 1.0, 0.0]))
-    for more in ([4], [0, 1, 2, 3, 4], [0, 4]):
-        change = co_occurrence(graph_of([*rows, more], 5)) - before
+    some = torch.tensor([0, 2, 3]), torch.tensor([0.5, 2.0, 1.0])
+    for more in MORE:
+        for rows, scale in (all_of(before_graph), some):
+            after = co_occurrence(graph_of([*ROWS, more], 5), rows, scale)
+            change = after - co_occurrence(before_graph, rows, scale)
+            is_heard = any(item in rows for item in more)
+            torch.testing.assert_close(change.norm(), torch.tensor(float(is_heard)))
+            # As it is released: the upper triangle, off the diagonal times the root of 2.
+            upper = change[tuple(torch.triu_indices(len(rows), len(rows), 1))]
+            released = torch.cat([change.diagonal(), 2**0.5 * upper])
+            torch.testing.assert_close(released.norm(), torch.tensor(float(is_heard)))
+
+
+def test_one_user_changes_the_counts_by_one_whatever_the_user_did() -> None:
+    before = item_counts(graph_of(ROWS, 5))
+    torch.testing.assert_close(before[0], torch.tensor(2**-0.5 + 1))
+    for more in MORE:
+        change = item_counts(graph_of([*ROWS, more], 5)) - before
         torch.testing.assert_close(change.norm(), torch.tensor(1.0))
-        # As it is released: the upper triangle, off the diagonal times the root of 2.
-        released = torch.cat(
-            [change.diagonal(), 2**0.5 * change[tuple(torch.triu_indices(5, 5, 1))]]
-        )
-        torch.testing.assert_close(released.norm(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("noise", [0.7, 5.0])
+def test_counts_and_pairs_together_tell_what_one_sum_would(noise: float) -> None:
+    assert epsilon_of(item_releases(noise), 1e-5) == pytest.approx(
+        epsilon_of([Release(noise)], 1e-5), rel=0.01
+    )
+
+
+def test_of_little_known_items_nothing_is_heard() -> None:
+    count = torch.tensor([0.0, 50.0, 3.0, 40.0, 2.0, 1.0])
+    assert known_items(count).tolist() == [1, 3]
+    assert known_items(torch.zeros(3)).tolist() == [0]
 
 
 def test_the_noise_is_symmetric_and_as_large_as_promised() -> None:
@@ -49,19 +94,44 @@ def test_items_that_come_together_are_close_even_under_noise() -> None:
     for user in range(600):
         order = torch.randperm(20, generator=generator)[:8]
         rows.append((2 * order + user % 2).tolist())  # Even items, or odd ones.
-    graph = graph_of(rows, 40)
+    graph, alone = graph_of(rows, 40), graph_of([[0], [1]], 40)
     for noise in (0.0, 0.7):
-        matrix = noised(co_occurrence(graph), noise, generator)
-        embedding, output = item_factors(matrix, channels=6, noise=noise)
+        counts, of_pairs = item_releases(noise)
+        pairs = item_pairs(graph, alone, counts=counts, pairs=of_pairs, generator=generator)
+        embedding, output = pairs.factors(n_items=40, channels=6)
         assert embedding.shape == output.shape == (40, 6)
-        torch.testing.assert_close(output.square().mean(), torch.tensor(1.0))
-        products = embedding[0] @ output.T
-        assert products[2::2].mean() > 1 > 0.3 > products[1::2].mean()
+        torch.testing.assert_close(output[pairs.rows].square().mean(), torch.tensor(1.0))
+        products = embedding[pairs.rows[0]] @ output[pairs.rows].T
+        is_even = pairs.rows % 2 == pairs.rows[0] % 2
+        assert products[is_even].mean() > 1 > 0.3 > products[~is_even].mean()
+        # And so they are in the linear part, from the first item on.
+        part = pairs.directions(40)
+        scores = part(Support(pairs.rows[:1].view(1, 1)))[0]
+        same, others = scores[pairs.rows[is_even][1:]], scores[pairs.rows[~is_even]]
+        assert same.mean() > 3 * others.mean().abs()
+        unheard = torch.ones(40, dtype=torch.bool).scatter(0, pairs.rows, False)
+        assert not scores[unheard].any()
+        assert part(Support(torch.full((1, 1), -1))).eq(0).all()
+
+
+def test_the_directions_are_those_of_the_weighted_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randperm(12, generator=generator)[:5].tolist() for _ in range(300)]
+    graph, nothing = graph_of(rows, 12), graph_of([[0]], 12)
+    pairs = item_pairs(graph, nothing, counts=Release(0.0), pairs=Release(0.0), generator=generator)
+    part = pairs.directions(12)
+    scale, together = pairs.scale, pairs.together
+    inverse = torch.linalg.inv(together + RIDGE * torch.eye(len(together)))
+    weights = torch.eye(len(together)) - inverse / inverse.diagonal()
+    wanted = scale.view(-1, 1) * weights / scale
+    found = part(Support(pairs.rows.view(-1, 1)))[:, pairs.rows]
+    is_other = ~torch.eye(len(together), dtype=torch.bool)
+    torch.testing.assert_close(found[is_other], wanted[is_other], atol=1e-4, rtol=1e-3)
 
 
 def test_where_noise_is_all_there_is_no_vector_is_kept() -> None:
     graph = graph_of([[0, 1], [2, 3]], 30)
-    noisy = noised(co_occurrence(graph), 50.0, torch.Generator().manual_seed(1))
+    noisy = noised(co_occurrence(graph, *all_of(graph)), 50.0, torch.Generator().manual_seed(1))
     one, _ = item_factors(noisy, channels=4, noise=50.0, seed=0)
     other, _ = item_factors(noisy, channels=4, noise=50.0, seed=1)
     assert (one @ other.T).abs().max() < 20  # Random numbers alone, which the seed draws.
@@ -70,5 +140,6 @@ def test_where_noise_is_all_there_is_no_vector_is_kept() -> None:
 
 def test_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_items, "MOST_ITEMS", 4)
+    graph = graph_of([[0, 1]], 5)
     with pytest.raises(ConfigError, match="pass items_share=0"):
-        co_occurrence(graph_of([[0, 1]], 5))
+        co_occurrence(graph, *all_of(graph))

@@ -53,7 +53,7 @@ def model(split: ColdSplit) -> ColdStartRecommender:
 
 
 def part_of(split: ColdSplit, *, above: int = 10, weight: float = 1.0) -> LinearPart:
-    return LinearPart.of_graph(split.train, Linear(30.0, weight), above=above, device=CPU)
+    return LinearPart.of_graph(split.train, Linear(30.0, weight, above), device=CPU)
 
 
 def items(split: ColdSplit, size: int) -> Support:
@@ -72,9 +72,9 @@ def test_it_is_ease_for_items_not_shown(split: ColdSplit) -> None:
 
 def test_another_ridge_shares_the_directions(split: ColdSplit) -> None:
     part = part_of(split)
-    other = part.with_ridge(3.0)
+    other = part.with_chosen(Linear(3.0, 1.0, 10))
     assert other.vector.data_ptr() == part.vector.data_ptr()
-    wanted = LinearPart.of_graph(split.train, Linear(3.0, 1.0), above=10, device=CPU)
+    wanted = LinearPart.of_graph(split.train, Linear(3.0, 1.0, 10), device=CPU)
     assert other(items(split, 20)).equal(wanted(items(split, 20)))
     assert other.chosen == wanted.chosen
 
@@ -96,18 +96,46 @@ def test_the_weight_grows_with_the_support(split: ColdSplit) -> None:
     torch.testing.assert_close(part(halved), 0.5 * part(support))
 
 
+def test_it_may_be_whole_from_the_first_item_on(split: ColdSplit) -> None:
+    one = part_of(split, above=0)(items(split, 1))
+    torch.testing.assert_close(10 * one, part_of(split, above=0, weight=10.0)(items(split, 1)))
+    assert one.abs().max() > 0
+    ten = part_of(split, above=1)(items(split, 10))  # There it is whole as well.
+    torch.testing.assert_close(part_of(split, above=0)(items(split, 10)), ten)
+
+
+def test_interactions_may_be_weighed_by_item(split: ColdSplit, tmp_path: Path) -> None:
+    part, support = part_of(split, above=0), items(split, 5)
+    scale = torch.linspace(0.5, 2.0, len(part.vector))
+    scaled = LinearPart(part.vector, part.squared, part.chosen, scale=scale)
+    weighed = replace(support, weight=scale[support.item_index])
+    torch.testing.assert_close(scaled(support), part(weighed) / scale)
+    assert scaled.with_chosen(part.chosen)(support).equal(scaled(support))
+    row = torch.arange(len(scale)).flip(0)
+    flipped = Support(len(scale) - 1 - support.item_index)
+    torch.testing.assert_close(scaled.carried(row)(flipped), scaled(support).flip(1))
+    model = ColdStartRecommender(channels=8, epochs=0).fit(
+        split.train, split.validation, directions=scaled
+    )
+    model._fitted = replace(model.fitted, linear=scaled)
+    model.save(tmp_path / "film.gm")
+    loaded = ColdStartRecommender.load(tmp_path / "film.gm")
+    assert loaded.score(support).equal(model.score(support))
+
+
 def test_validation_users_choose_it_where_it_surely_helps(split: ColdSplit) -> None:
     known = shown_more(split.validation, above=10)
     assert known is not None
     n_items = split.train["item"].num_nodes
     ignorant = Scores(n_items, 0.0)
-    found = surest_linear(ignorant, known, split.train, above=10, device=CPU, seed=0)
+    part, size = part_of(split), [known.k_max]
+    found = surest_linear(ignorant, known, size, part, seed=0)
     assert found is not None
     assert found.weight > 0
+    assert found.above == 10
     # Added to what it says already it changes no order, and nothing is chosen.
-    known_all = LinearPart.of_graph(split.train, Linear(1e4, 1.0), above=10, device=CPU)
-    sure = Scores(n_items, 1e9, known_all)
-    assert surest_linear(sure, known, split.train, above=10, device=CPU, seed=0) is None
+    sure = Scores(n_items, 1e9, part.with_chosen(Linear(1e4, 1.0, 10)))
+    assert surest_linear(sure, known, size, part, ridges=[1e4], seed=0) is None
 
 
 def test_few_shots_are_scored_as_without(model: ColdStartRecommender, split: ColdSplit) -> None:
@@ -166,6 +194,9 @@ def test_it_is_a_part_of_the_explanation(model: ColdStartRecommender, split: Col
     names = [name for name in parts if name != "score"]
     assert parts[names].sum(axis=1).to_numpy() == pytest.approx(parts["score"], abs=1e-3)
     assert "linear" not in explain_ranking(model, history[:5], 3).parts
+    whole = part_of(split, above=0)
+    model = model._with(replace(model.fitted, linear=whole))
+    assert "linear" in explain_ranking(model, history[:1], 3).parts
 
 
 def test_it_can_be_left_out(split: ColdSplit) -> None:
