@@ -234,10 +234,11 @@ def _fit_from(
         factors = pairs.factors(
             n_items=n_items, channels=recommender.channels, seed=recommender.seed
         )
+    other = copy.deepcopy(recommender)
     recommender.fit(open_graph, validation, item_factors=factors, directions=directions)
     if factors is not None and validation is not None:
         users = ValidationUsers(validation, seed=recommender.seed)
-        other = copy.copy(recommender).fit(open_graph, validation, directions=directions)
+        other.fit(open_graph, validation, directions=directions)
         found, without = (users.figure(model.fitted.gated(False)) for model in (recommender, other))
         if without > found:
             vars(recommender).update(vars(other))

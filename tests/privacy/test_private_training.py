@@ -173,16 +173,20 @@ def test_what_was_spent_is_the_budget_however_it_is_shared(
 
 def test_what_items_say_is_used_where_it_serves_validation_users(split: ColdSplit) -> None:
     parts = part_users(split.train, open_users(split.train, 0.04))
-    alone = recommender().fit(parts[0], split.validation)
+
+    def own() -> ColdStartRecommender:  # A learner of one's own is trained in place.
+        return recommender(learner=relation_learner(parts[0].metadata(), channels=8))
+
+    alone = own().fit(parts[0], split.validation)
     for epsilon, is_used in ((math.inf, True), (0.05, False)):
         settings = training(epsilon=epsilon, items_share=1.0)
-        found = settings.fit(recommender(), *parts, split.validation).model
+        found = settings.fit(own(), *parts, split.validation).model
         assert (found.fingerprint != alone.fingerprint) == is_used
         assert (found.linear is not None and found.linear.above == 0) == is_used
         assert found.validation_scores != alone.validation_scores or not is_used
     # Without anybody to ask, what is released is used.
-    unasked = training(epsilon=0.05, items_share=1.0).fit(recommender(), *parts).model
-    assert unasked.fingerprint != recommender().fit(parts[0]).fingerprint
+    unasked = training(epsilon=0.05, items_share=1.0).fit(own(), *parts).model
+    assert unasked.fingerprint != own().fit(parts[0]).fingerprint
 
 
 def test_a_seed_repeats_it_and_the_system_does_not(
