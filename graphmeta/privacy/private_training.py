@@ -131,8 +131,8 @@ class PrivateTraining:
             recommender: Fitted in place.
             open_graph: The graph of the open users, see `part_users`.
             private: That of the private users; nothing of it stays in the model.
-            validation: Open held-out users, who choose the epoch, whether the private steps are
-                kept, the prior and the gate.
+            validation: Open held-out users, who choose the epoch, what is made of the items,
+                whether the private steps are kept, the prior and the gate.
 
         Raises:
             ConfigError: Nothing is left of the budget for the steps, the learner's gradient cannot
@@ -151,14 +151,14 @@ class PrivateTraining:
         seed = secrets.randbits(62) if self.noise_seed is None else self.noise_seed
         generator = torch.Generator().manual_seed(seed)
         items, steps = self._releases(private)
-        pairs = None
+        directions = None
         if items:
-            counts, of_pairs = items
-            pairs = item_pairs(
-                private, open_graph, counts=counts, pairs=of_pairs, generator=generator
-            )
-        directions = None if pairs is None else pairs.directions(int(private["item"].num_nodes))
-        _fit_from(pairs, directions, recommender, open_graph, validation)
+            counts, pairs = items
+            found = item_pairs(private, open_graph, counts=counts, pairs=pairs, generator=generator)
+            directions = found.directions(int(private["item"].num_nodes))
+            _fit_from(found, directions, recommender, open_graph, validation)
+        else:
+            recommender.fit(open_graph, validation)
         if steps is None:
             return PrivateModel(recommender, items, self.delta, False)
         model, is_kept = self._stepped(
@@ -218,27 +218,27 @@ class PrivateTraining:
 
 
 def _fit_from(
-    pairs: ItemPairs | None,
-    directions: LinearPart | None,
+    pairs: ItemPairs,
+    directions: LinearPart,
     recommender: ColdStartRecommender,
     open_graph: HeteroData,
     validation: ColdUsers | None,
 ) -> None:
     """Fit on open users, from the private users' items where validation users are served better.
 
-    Each of the two trainings costs nothing of the budget.
+    Neither of the two trainings costs anything of the budget.
     """
-    factors = None
-    if pairs is not None:
-        n_items = int(open_graph["item"].num_nodes)
-        factors = pairs.factors(
-            n_items=n_items, channels=recommender.channels, seed=recommender.seed
-        )
+    factors = pairs.factors(
+        n_items=int(open_graph["item"].num_nodes),
+        channels=recommender.channels,
+        seed=recommender.seed,
+    )
     other = copy.deepcopy(recommender)
     recommender.fit(open_graph, validation, item_factors=factors, directions=directions)
-    if factors is not None and validation is not None:
-        users = ValidationUsers(validation, seed=recommender.seed)
-        other.fit(open_graph, validation, directions=directions)
-        found, without = (users.figure(model.fitted.gated(False)) for model in (recommender, other))
-        if without > found:
-            vars(recommender).update(vars(other))
+    if validation is None:
+        return
+    other.fit(open_graph, validation, directions=directions)
+    users = ValidationUsers(validation, seed=recommender.seed)
+    found, without = (users.figure(model.fitted.gated(False)) for model in (recommender, other))
+    if without > found:
+        vars(recommender).update(vars(other))
