@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.scipy_matrix import to_scipy
 from graphmeta.errors import ConfigError
 from graphmeta.privacy.accounting import Release
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.linear_part import Linear, LinearPart
 
 # A dense matrix of items: 1.6 GB in single precision.
@@ -100,12 +102,50 @@ def item_releases(noise: float) -> tuple[Release, Release]:
     return Release(COUNT_NOISE * pairs), Release(pairs)
 
 
+def item_statistics(
+    private: HeteroData,
+    open_graph: HeteroData,
+    releases: Sequence[Release],
+    *,
+    channels: int,
+    generator: torch.Generator,
+    seed: int = 0,
+) -> ItemStatistics:
+    """Return what private users, under noise, and open ones say of the items.
+
+    Args:
+        private: The graph of the private users.
+        open_graph: That of the open users, with the same items.
+        releases: The noise of the items' counts and, unless it is left out, of their pairs.
+        channels: Width of the embeddings.
+        generator: Draws the noise.
+        seed: Draws where the embeddings of items start that were not heard of.
+
+    Raises:
+        ConfigError: There are more than 20,000 items to hear of.
+    """
+    counts, *pairs = releases
+    count = item_counts(private)
+    count = count + counts.noise * torch.randn(count.shape, generator=generator)
+    count = (count + item_counts(open_graph)).clamp(min=0)
+    known = count + max(1.0, counts.noise)
+    priors = {"counted": known / known.sum()}
+    if not pairs:
+        return ItemStatistics(priors)
+    found = item_pairs(private, open_graph, count, known, pairs[0], generator)
+    n_items = len(count)
+    directions = found.directions(n_items)
+    return ItemStatistics(
+        priors, directions, found.factors(n_items=n_items, channels=channels, seed=seed)
+    )
+
+
 def item_pairs(
     private: HeteroData,
     open_graph: HeteroData,
-    *,
-    counts: Release,
-    pairs: Release,
+    count: Tensor,
+    known: Tensor,
+    release: Release,
     generator: torch.Generator,
 ) -> ItemPairs:
     """Return which items come together, for private users under noise and for open ones.
@@ -113,21 +153,22 @@ def item_pairs(
     Args:
         private: The graph of the private users.
         open_graph: That of the open users, with the same items.
-        counts: The noise of the items' counts, which choose the items to hear of and their scale.
-        pairs: The noise of the pairs.
+        count: How well known items are, which chooses those to hear of.
+        known: The same above 0, to set their scale.
+        release: The noise of the pairs.
         generator: Draws the noise.
 
+    Shapes:
+        count, known: float32, `[n_items]`.
+
     Raises:
-        ConfigError: There are more than 20,000 items.
+        ConfigError: There are more than 20,000 items to hear of.
     """
-    count = item_counts(private)
-    count = count + counts.noise * torch.randn(count.shape, generator=generator)
-    count = (count + item_counts(open_graph)).clamp(min=0)
     rows = known_items(count)
-    scale = (count[rows] + max(1.0, counts.noise)).pow(EXPONENT)
+    scale = known[rows].pow(EXPONENT)
     scale = scale / scale.mean()
-    together = noised(co_occurrence(private, rows, scale), pairs.noise, generator)
-    return ItemPairs(together + co_occurrence(open_graph, rows, scale), rows, scale, pairs.noise)
+    together = noised(co_occurrence(private, rows, scale), release.noise, generator)
+    return ItemPairs(together + co_occurrence(open_graph, rows, scale), rows, scale, release.noise)
 
 
 def item_counts(graph: HeteroData) -> Tensor:

@@ -16,9 +16,9 @@ from graphmeta.errors import ConfigError
 from graphmeta.meta.private_gradient import refuse_unclippable
 from graphmeta.privacy.accounting import Release, epsilon_of, noise_for
 from graphmeta.privacy.open_users import refuse_unlike
-from graphmeta.privacy.private_items import ItemPairs, item_pairs, item_releases
+from graphmeta.privacy.private_items import item_releases, item_statistics
 from graphmeta.privacy.private_steps import PrivateSteps
-from graphmeta.ranking.linear_part import LinearPart
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.validation_users import ValidationUsers
 
@@ -59,10 +59,10 @@ class PrivateTraining:
     They are heard in sums over users only, to which Gaussian noise is added before anything else
     reads them:
 
-    1. How well items are known, and how often the best known come together (`item_pairs`). Item
-       embeddings start from it where open validation users are served better for it, and scores
-       get a linear part of it as these ask for. With few users for the noise this is left out,
-       and the steps have the whole budget.
+    1. How well items are known, and how often the best known come together (`item_statistics`).
+       The counts are a prior, and the pairs a linear part, that scores get as open validation
+       users ask for; embeddings start from the pairs where these are served better for it. With
+       few users for the noise the pairs are left out, and the steps have their budget.
     2. In each of `n_steps` steps the outer gradients, through the adaptation of each user, by the
        weights that users adapt from; each gradient is clipped to the norm `clip`, and a step hears
        each user with the same chance (Poisson sampling; DP-SGD, Abadi et al., CCS 2016).
@@ -81,8 +81,8 @@ class PrivateTraining:
         epsilon: The budget, above 0; infinite trains alike without clipping and noise.
         delta: The chance that the bound fails; well below 1 / private users.
         items_share: Share of epsilon for what is told of items, 0 to 1; 0 leaves it out and 1
-            takes no private steps. It is left out as well where there are fewer private users than
-            `20 noise sqrt(2 items)`.
+            takes no private steps. The pairs are left out as well where there are fewer private
+            users than `20 noise sqrt(2 items)`.
         clip: Largest norm of a user's gradient, above 0.
         batch_size: Users that a step hears on average.
         n_steps: Private steps; 0 for none.
@@ -151,19 +151,20 @@ class PrivateTraining:
         seed = secrets.randbits(62) if self.noise_seed is None else self.noise_seed
         generator = torch.Generator().manual_seed(seed)
         items, steps = self._releases(private)
-        directions = None
+        known = None
         if items:
-            counts, pairs = items
-            found = item_pairs(private, open_graph, counts=counts, pairs=pairs, generator=generator)
-            directions = found.directions(int(private["item"].num_nodes))
-            _fit_from(found, directions, recommender, open_graph, validation)
-        else:
-            recommender.fit(open_graph, validation)
+            known = item_statistics(
+                private,
+                open_graph,
+                items,
+                channels=recommender.channels,
+                generator=generator,
+                seed=recommender.seed,
+            )
+        _fit_from(known, recommender, open_graph, validation)
         if steps is None:
             return PrivateModel(recommender, items, self.delta, False)
-        model, is_kept = self._stepped(
-            recommender, private, validation, steps, directions, generator
-        )
+        model, is_kept = self._stepped(recommender, private, validation, steps, known, generator)
         return PrivateModel(model, (*items, steps), self.delta, is_kept)
 
     def _releases(self, private: HeteroData) -> tuple[tuple[Release, ...], Release | None]:
@@ -173,9 +174,10 @@ class PrivateTraining:
         items: tuple[Release, ...] = ()
         if self.items_share:
             noise = noise_for((self.items_share if has_steps else 1.0) * self.epsilon, self.delta)
+            items = item_releases(noise)
             # Of public numbers: what the counts say must not decide how the budget is shared.
-            if not has_steps or n_users >= USERS_PER_NOISE * noise * math.sqrt(2 * n_items):
-                items = item_releases(noise)
+            if has_steps and n_users < USERS_PER_NOISE * noise * math.sqrt(2 * n_items):
+                items = items[:1]
         if not has_steps:
             return items, None
         rate = min(1.0, self.batch_size / n_users)
@@ -190,7 +192,7 @@ class PrivateTraining:
         private: HeteroData,
         validation: ColdUsers | None,
         release: Release,
-        directions: LinearPart | None,
+        known: ItemStatistics | None,
         generator: torch.Generator,
     ) -> tuple[ColdStartRecommender, bool]:
         """Return the recommender after the private steps, or as it was where that is better."""
@@ -214,30 +216,24 @@ class PrivateTraining:
         if users.figure(scorer.gated(False)) < before:
             steps.load_weights(kept)
             return recommender, False
-        return recommender.rechosen(validation, directions=directions), True
+        return recommender.rechosen(validation, items=known), True
 
 
 def _fit_from(
-    pairs: ItemPairs,
-    directions: LinearPart,
+    known: ItemStatistics | None,
     recommender: ColdStartRecommender,
     open_graph: HeteroData,
     validation: ColdUsers | None,
 ) -> None:
-    """Fit on open users, from the private users' items where validation users are served better.
+    """Fit on open users; from embeddings of what is known where they are served better for it.
 
     Neither of the two trainings costs anything of the budget.
     """
-    factors = pairs.factors(
-        n_items=int(open_graph["item"].num_nodes),
-        channels=recommender.channels,
-        seed=recommender.seed,
-    )
     other = copy.deepcopy(recommender)
-    recommender.fit(open_graph, validation, item_factors=factors, directions=directions)
-    if validation is None:
+    recommender.fit(open_graph, validation, items=known)
+    if known is None or known.factors is None or validation is None:
         return
-    other.fit(open_graph, validation, directions=directions)
+    other.fit(open_graph, validation, items=known._replace(factors=None))
     users = ValidationUsers(validation, seed=recommender.seed)
     found, without = (users.figure(model.fitted.gated(False)) for model in (recommender, other))
     if without > found:

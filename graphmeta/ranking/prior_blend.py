@@ -61,7 +61,41 @@ class PriorBlend:
             train: The training graph.
             device: Where scores are.
         """
-        return cls({name: prior.log().to(device) for name, prior in _priors(train).items()})
+        return cls.of_shares(_priors(train), device=device)
+
+    @classmethod
+    def of_shares(cls, priors: Mapping[str, Tensor], *, device: torch.device) -> Self:
+        """Return these priors, none chosen.
+
+        Args:
+            priors: Each item's share by the name of the prior.
+            device: Where scores are.
+
+        Shapes:
+            priors: float32, `[n_items]` each, above 0.
+        """
+        return cls({name: prior.log().to(device) for name, prior in priors.items()})
+
+    def carried(self, newer: HeteroData, row: Tensor) -> PriorBlend:
+        """Return the blend for another graph, with the same choices.
+
+        Priors that the graph says nothing of go along by item; new items get the least share.
+
+        Args:
+            newer: The graph.
+            row: Each item's row in this catalogue, -1 where it is new.
+
+        Shapes:
+            row: int64, `[n_items]`.
+        """
+        shares = _priors(newer)
+        priors = {}
+        for name, known in self.log_prior.items():
+            if name in shares:
+                priors[name] = shares[name].log().to(known.device)
+            else:
+                priors[name] = known[row.clamp(min=0)].where(row >= 0, known.min())
+        return PriorBlend(priors, self.chosen)
 
     def choose(
         self, scorer: Scorer, users: ColdUsers, sizes: Sequence[int], *, seed: int
@@ -78,10 +112,11 @@ class PriorBlend:
 
     def _choice(self, scorer: Scorer, users: ColdUsers, size: int, seed: int) -> Blend:
         nothing = Blend("popularity", 0.0)
-        candidates = [nothing, *(Blend(name, w) for name in self.log_prior for w in WEIGHTS)]
+        candidates = [Blend(name, w) for name in self.log_prior for w in WEIGHTS]
 
         def scored(support: Support) -> Iterator[tuple[Blend, Tensor]]:
             scores = scorer.score(support)
+            yield nothing, scores
             for blend in candidates:
                 yield blend, scores + blend.weight * self.log_prior[blend.prior]
 

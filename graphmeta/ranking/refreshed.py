@@ -13,7 +13,6 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import DataError
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
-from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -52,10 +51,9 @@ def refreshed_scorer(scorer: FewShotScorer, old: HeteroData, newer: HeteroData) 
         num_neighbors=scorer.sampler.num_neighbors,
         num_voters=scorer.sampler.num_voters,
     )
-    prior = scorer.prior
-    if prior is not None:
-        prior = PriorBlend(PriorBlend.of_graph(newer, device=scorer.device).log_prior, prior.chosen)
-    linear = None if scorer.linear is None else scorer.linear.carried(row.to(scorer.device))
+    at = row.to(scorer.device)
+    prior = None if scorer.prior is None else scorer.prior.carried(newer, at)
+    linear = None if scorer.linear is None else scorer.linear.carried(at)
     learner = copy.deepcopy(scorer.learner)
     return replace(scorer, learner=learner, head=head, sampler=sampler, prior=prior, linear=linear)
 

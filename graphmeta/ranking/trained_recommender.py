@@ -28,6 +28,7 @@ from graphmeta.ranking.best_epoch import BestEpoch
 from graphmeta.ranking.checkpoint import read_checkpoint, write_checkpoint
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.fitted_recommender import FittedRecommender
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.linear_part import RIDGES, Linear, LinearPart, is_small, surest_linear
 from graphmeta.ranking.link_weights import link_factors, with_link_factors
 from graphmeta.ranking.parameters import Parameters
@@ -79,8 +80,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         validation: ColdUsers | None = None,
         *,
-        item_factors: tuple[Tensor, Tensor] | None = None,
-        directions: LinearPart | None = None,
+        items: ItemStatistics | None = None,
         checkpoint: str | Path | None = None,
         on_epoch: Callable[[int, int, float], None] | None = None,
     ) -> Self:
@@ -89,10 +89,8 @@ class TrainedRecommender(Parameters, FittedRecommender):
         Args:
             train: The training graph.
             validation: Held-out users that choose the epoch and the gate.
-            item_factors: Where `ItemTable.embedding` and `output` start, in place of
-                `item_start`, as `graphmeta.privacy` releases them.
-            directions: What the linear part is to be of in place of the training graph, as
-                `graphmeta.privacy` releases it; ridge and weight are chosen here.
+            items: What is known of the items from elsewhere, to choose from in place of what the
+                training graph says.
             checkpoint: File that holds the training state after every epoch. Where it exists,
                 training goes on from it, to the same result. Of several processes the first
                 reads and writes it.
@@ -109,8 +107,8 @@ class TrainedRecommender(Parameters, FittedRecommender):
             OutputError: The checkpoint cannot be written.
         """
         scorer = self._untrained(train)
-        if item_factors is not None:
-            scorer.head.table.start_at(*item_factors)
+        if items is not None and items.factors is not None:
+            scorer.head.table.start_at(*items.factors)
         trainer = self._trainer(scorer, train)
         n_validation = None if validation is None else len(validation)
         trainer.group.refuse_other_settings(
@@ -142,7 +140,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 on_epoch(len(trainer.losses), self.epochs, loss)
         best.load_best(trainer)
         if users is not None:
-            scorer = self._choose(scorer, train, users, first, directions)
+            scorer = self._choose(scorer, train, users, first, items)
         self.losses, self.validation_scores = trainer.losses, best.figures
         self._fitted, self._train, self._item_table = scorer, train, None
         return self
@@ -186,21 +184,21 @@ class TrainedRecommender(Parameters, FittedRecommender):
             trainer.run_epoch()
         return other
 
-    def rechosen(self, validation: ColdUsers, *, directions: LinearPart | None = None) -> Self:
+    def rechosen(self, validation: ColdUsers, *, items: ItemStatistics | None = None) -> Self:
         """Return a recommender with the same weights whose additions and gate these users choose.
 
         That is what `fit` chooses after training, for weights that changed since.
 
         Args:
             validation: Held-out users.
-            directions: As for `fit`.
+            items: As for `fit`.
 
         Raises:
             DataError: The recommender is not fitted.
         """
         users = ValidationUsers(validation, seed=self.seed)
         bare = replace(self.fitted, prior=None, linear=None, gate={})
-        chosen = self._choose(bare, self.train_graph, users, lambda find: find(), directions)
+        chosen = self._choose(bare, self.train_graph, users, lambda find: find(), items)
         return self._with(chosen)
 
     def _choose(
@@ -209,7 +207,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
-        directions: LinearPart | None,
+        items: ItemStatistics | None,
     ) -> FewShotScorer:
         """Return the scorer with prior, linear part and gate as validation users ask for.
 
@@ -221,10 +219,12 @@ class TrainedRecommender(Parameters, FittedRecommender):
             scorer = with_link_factors(scorer, factors)
         if "prior" not in self.without and not self.propensity_power:
             prior = PriorBlend.of_graph(train, device=scorer.device)
+            if items is not None:
+                prior = PriorBlend.of_shares(items.priors, device=scorer.device)
             bare, sizes = scorer.gated(False), [0, *users.sizes]
             prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))
             scorer = replace(scorer, prior=prior)
-        scorer = replace(scorer, linear=self._linear(scorer, train, users, first, directions))
+        scorer = replace(scorer, linear=self._linear(scorer, train, users, first, items))
         if scorer.learner.is_adaptive:
             scorer = replace(scorer, gate=first(lambda: users.gate(scorer)))
         return scorer
@@ -235,16 +235,16 @@ class TrainedRecommender(Parameters, FittedRecommender):
         train: HeteroData,
         users: ValidationUsers,
         first: Callable[[Callable[[], Any]], Any],
-        directions: LinearPart | None,
+        items: ItemStatistics | None,
     ) -> LinearPart | None:
         """Return the linear part that validation users ask for, if any do.
 
-        Without directions it is that of the training graph for users who are well known.
+        Without directions from elsewhere it is that of the training graph for well-known users.
         """
         if "linear" in self.without or self.propensity_power:
             return None
-        if directions is not None:
-            part = directions.to(scorer.device)
+        if items is not None and items.directions is not None:
+            part = items.directions.to(scorer.device)
             chosen = first(
                 lambda: surest_linear(scorer, users.some, users.sizes, part, seed=self.seed)
             )

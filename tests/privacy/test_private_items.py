@@ -17,6 +17,7 @@ from graphmeta.privacy.private_items import (
     item_factors,
     item_pairs,
     item_releases,
+    item_statistics,
     known_items,
     noised,
 )
@@ -96,8 +97,8 @@ def test_items_that_come_together_are_close_even_under_noise() -> None:
         rows.append((2 * order + user % 2).tolist())  # Even items, or odd ones.
     graph, alone = graph_of(rows, 40), graph_of([[0], [1]], 40)
     for noise in (0.0, 0.7):
-        counts, of_pairs = item_releases(noise)
-        pairs = item_pairs(graph, alone, counts=counts, pairs=of_pairs, generator=generator)
+        release, count = item_releases(noise)[1], item_counts(graph)
+        pairs = item_pairs(graph, alone, count, count + 1, release, generator)
         embedding, output = pairs.factors(n_items=40, channels=6)
         assert embedding.shape == output.shape == (40, 6)
         torch.testing.assert_close(output[pairs.rows].square().mean(), torch.tensor(1.0))
@@ -118,7 +119,8 @@ def test_the_directions_are_those_of_the_weighted_rows() -> None:
     generator = torch.Generator().manual_seed(0)
     rows = [torch.randperm(12, generator=generator)[:5].tolist() for _ in range(300)]
     graph, nothing = graph_of(rows, 12), graph_of([[0]], 12)
-    pairs = item_pairs(graph, nothing, counts=Release(0.0), pairs=Release(0.0), generator=generator)
+    count = item_counts(graph)
+    pairs = item_pairs(graph, nothing, count, count + 1, Release(0.0), generator)
     part = pairs.directions(12)
     scale, together = pairs.scale, pairs.together
     inverse = torch.linalg.inv(together + RIDGE * torch.eye(len(together)))
@@ -127,6 +129,23 @@ def test_the_directions_are_those_of_the_weighted_rows() -> None:
     found = part(Support(pairs.rows.view(-1, 1)))[:, pairs.rows]
     is_other = ~torch.eye(len(together), dtype=torch.bool)
     torch.testing.assert_close(found[is_other], wanted[is_other], atol=1e-4, rtol=1e-3)
+
+
+def test_counts_are_a_prior_with_pairs_and_without() -> None:
+    graph, alone = graph_of([[0, 1], [0], [0, 2]], 4), graph_of([[1, 3]], 4)
+    counts, pairs = Release(0.0), Release(0.0)
+    for releases in ([counts], [counts, pairs]):
+        found = item_statistics(
+            graph, alone, releases, channels=2, generator=torch.Generator().manual_seed(0)
+        )
+        known = item_counts(graph) + item_counts(alone) + 1
+        torch.testing.assert_close(found.priors["counted"], known / known.sum())
+        assert (found.directions is None) == (found.factors is None) == (len(releases) == 1)
+    noisy = item_statistics(
+        graph, alone, [Release(9.0)], channels=2, generator=torch.Generator().manual_seed(0)
+    )
+    assert noisy.priors["counted"].min() > 0
+    assert not torch.allclose(noisy.priors["counted"], known / known.sum(), rtol=0.1)
 
 
 def test_where_noise_is_all_there_is_no_vector_is_kept() -> None:

@@ -17,6 +17,7 @@ from graphmeta.errors import ConfigError
 from graphmeta.explain import explain_ranking
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.baselines import EASE
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.linear_part import Linear, LinearPart, surest_linear
 
 CPU = torch.device("cpu")
@@ -115,7 +116,7 @@ def test_interactions_may_be_weighed_by_item(split: ColdSplit, tmp_path: Path) -
     flipped = Support(len(scale) - 1 - support.item_index)
     torch.testing.assert_close(scaled.carried(row)(flipped), scaled(support).flip(1))
     model = ColdStartRecommender(channels=8, epochs=0).fit(
-        split.train, split.validation, directions=scaled
+        split.train, split.validation, items=ItemStatistics({}, scaled)
     )
     model._fitted = replace(model.fitted, linear=scaled)
     model.save(tmp_path / "film.gm")

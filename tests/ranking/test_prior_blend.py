@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.prior_blend import WEIGHTS, Blend, PriorBlend
 from graphmeta.ranking.surest import surest
 
@@ -103,3 +106,25 @@ def test_fit_chooses_and_scores_hold_it(split: ColdSplit) -> None:
     wanted = bare + 0.3 * prior.log_prior["active"]
     torch.testing.assert_close(model.unadapted().score(support), wanted)
     assert ColdStartRecommender(channels=8, epochs=0).fit(split.train).blend == {}
+
+
+def test_priors_from_elsewhere_are_chosen_from_and_carried_along(
+    split: ColdSplit, tmp_path: Path
+) -> None:
+    n_items = int(split.train["item"].num_nodes)
+    best = torch.bincount(split.validation.query_index, minlength=n_items).float() + 1
+    model = ColdStartRecommender(channels=8, epochs=0, without=["linear"])
+    model.fit(split.train, split.validation, items=ItemStatistics({"best": best / best.sum()}))
+    assert {blend.prior for blend in model.blend.values() if blend.weight} == {"best"}
+    model.save(tmp_path / "film.gm")
+    loaded = ColdStartRecommender.load(tmp_path / "film.gm")
+    support = split.test.support(0)
+    torch.testing.assert_close(loaded.score(support), model.score(support))
+    torch.testing.assert_close(model.refreshed(split.train).score(support), model.score(support))
+    prior = model.fitted.prior
+    assert prior is not None
+    row = torch.arange(n_items).flip(0)
+    row[3] = -1
+    carried = prior.carried(split.train, row).log_prior["best"]
+    assert carried[0] == prior.log_prior["best"][-1]
+    assert carried[3] == prior.log_prior["best"].min()

@@ -24,6 +24,7 @@ from graphmeta.errors import (
 from graphmeta.meta import MAML, LiveMemory
 from graphmeta.ranking import evaluate, trained_recommender
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.validation_users import ValidationUsers
@@ -340,7 +341,7 @@ def test_a_share_of_the_history_trains_another_model(split: ColdSplit) -> None:
 def test_item_embeddings_may_be_given_to_start_from(split: ColdSplit) -> None:
     n_items = int(split.train["item"].num_nodes)
     factors = torch.rand(n_items, 8), torch.rand(n_items, 8)
-    model = small(epochs=0).fit(split.train, item_factors=factors)
+    model = small(epochs=0).fit(split.train, items=ItemStatistics({}, factors=factors))
     assert torch.equal(model.fitted.head.table.output, factors[1])
 
 
