@@ -144,7 +144,6 @@ def surest_linear(
     sizes: Sequence[int],
     part: LinearPart,
     *,
-    ridges: Sequence[float] = RIDGES,
     seed: int,
 ) -> Linear | None:
     """Return the linear part that surely helps validation users; None where none does.
@@ -154,19 +153,18 @@ def surest_linear(
         users: Validation users.
         sizes: What they show, more than `above` items.
         part: The directions, and for whom the part is; the rest of its choice does not count.
-        ridges: The ridges to try.
         seed: Breaks ties.
     """
     above = part.chosen.above
-    nothing = Linear(ridges[0], 0.0, above)
-    parts = [part.with_chosen(Linear(ridge, 1.0, above)) for ridge in ridges]
+    nothing = Linear(RIDGES[0], 0.0, above)
+    parts = [part.with_chosen(Linear(ridge, 1.0, above)) for ridge in RIDGES]
 
     def scored(support: Support) -> Iterator[tuple[Linear, Tensor]]:
         scores = scorer.score(support)
         yield nothing, scores
         rows = torch.arange(len(support)).split(FEW_USERS)
         few = [support[some].to(scores.device) for some in rows]
-        for ridge, whole in zip(ridges, parts, strict=True):
+        for ridge, whole in zip(RIDGES, parts, strict=True):
             added = torch.cat([whole(shown) for shown in few])
             for weight in WEIGHTS:
                 yield Linear(ridge, weight, above), scores + weight * added

@@ -218,8 +218,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
             factors = first(lambda: link_factors(bare, users.some, sizes, seed=self.seed))
             scorer = with_link_factors(scorer, factors)
         if "prior" not in self.without and not self.propensity_power:
-            prior = PriorBlend.of_graph(train, device=scorer.device)
-            if items is not None:
+            if items is None:
+                prior = PriorBlend.of_graph(train, device=scorer.device)
+            else:
                 prior = PriorBlend.of_shares(items.priors, device=scorer.device)
             bare, sizes = scorer.gated(False), [0, *users.sizes]
             prior.chosen = first(lambda: prior.choose(bare, users.some, sizes, seed=self.seed))

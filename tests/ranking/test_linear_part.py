@@ -136,7 +136,7 @@ def test_validation_users_choose_it_where_it_surely_helps(split: ColdSplit) -> N
     assert found.above == 10
     # Added to what it says already it changes no order, and nothing is chosen.
     sure = Scores(n_items, 1e9, part.with_chosen(Linear(1e4, 1.0, 10)))
-    assert surest_linear(sure, known, size, part, ridges=[1e4], seed=0) is None
+    assert surest_linear(sure, known, size, part, seed=0) is None
 
 
 def test_few_shots_are_scored_as_without(model: ColdStartRecommender, split: ColdSplit) -> None:
