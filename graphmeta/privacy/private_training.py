@@ -15,8 +15,9 @@ from graphmeta.data.cold_users import ColdUsers
 from graphmeta.errors import ConfigError
 from graphmeta.meta.private_gradient import refuse_unclippable
 from graphmeta.privacy.accounting import Release, epsilon_of, noise_for
+from graphmeta.privacy.item_sums import item_releases
 from graphmeta.privacy.open_users import refuse_unlike
-from graphmeta.privacy.private_items import item_releases, item_statistics
+from graphmeta.privacy.private_items import item_statistics
 from graphmeta.privacy.private_steps import PrivateSteps
 from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.recommender import ColdStartRecommender

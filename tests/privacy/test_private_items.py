@@ -9,17 +9,14 @@ from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
-from graphmeta.privacy import Release, epsilon_of, private_items
+from graphmeta.privacy import Release, epsilon_of, item_sums
+from graphmeta.privacy.item_sums import co_occurrence, item_counts, item_releases, noised
 from graphmeta.privacy.private_items import (
     RIDGE,
-    co_occurrence,
-    item_counts,
     item_factors,
     item_pairs,
-    item_releases,
     item_statistics,
     known_items,
-    noised,
 )
 
 
@@ -158,7 +155,7 @@ def test_where_noise_is_all_there_is_no_vector_is_kept() -> None:
 
 
 def test_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_items, "MOST_ITEMS", 4)
+    monkeypatch.setattr(item_sums, "MOST_ITEMS", 4)
     graph = graph_of([[0, 1]], 5)
     with pytest.raises(ConfigError, match="pass items_share=0"):
         co_occurrence(graph, *all_of(graph))
