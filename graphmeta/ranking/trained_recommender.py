@@ -99,13 +99,15 @@ class TrainedRecommender(Parameters, FittedRecommender):
 
         Raises:
             ConfigError: A number is out of its range, or processes differ in what they were given.
-            DataError: No training user has two items, or the checkpoint does not fit.
+            DataError: No training user has two items, or the checkpoint or `items` do not fit.
             NonFiniteError: Training, or what it leads to, is NaN or infinite.
             DistributedError: A process is gone, or processes hold different weights.
             OutOfMemoryError: Training would need more memory than is free; the message names the
                 setting to lower.
             OutputError: The checkpoint cannot be written.
         """
+        if items is not None:
+            items.refuse_unfit(int(train["item"].num_nodes))
         scorer = self._untrained(train)
         if items is not None and items.factors is not None:
             scorer.head.table.start_at(*items.factors)
@@ -194,9 +196,11 @@ class TrainedRecommender(Parameters, FittedRecommender):
             items: As for `fit`.
 
         Raises:
-            DataError: The recommender is not fitted.
+            DataError: The recommender is not fitted, or `items` do not fit.
         """
         users = ValidationUsers(validation, seed=self.seed)
+        if items is not None:
+            items.refuse_unfit(len(self.item_ids))
         bare = replace(self.fitted, prior=None, linear=None, gate={})
         chosen = self._choose(bare, self.train_graph, users, lambda find: find(), items)
         return self._with(chosen)

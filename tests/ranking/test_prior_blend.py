@@ -11,8 +11,10 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
+from graphmeta.errors import DataError
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.item_statistics import ItemStatistics
+from graphmeta.ranking.linear_part import Linear, LinearPart
 from graphmeta.ranking.prior_blend import WEIGHTS, Blend, PriorBlend
 from graphmeta.ranking.surest import surest
 
@@ -128,3 +130,20 @@ def test_priors_from_elsewhere_are_chosen_from_and_carried_along(
     carried = prior.carried(split.train, row).log_prior["best"]
     assert carried[0] == prior.log_prior["best"][-1]
     assert carried[3] == prior.log_prior["best"].min()
+
+
+def test_statistics_of_another_catalogue_are_refused(split: ColdSplit) -> None:
+    n_items = int(split.train["item"].num_nodes)
+    model = ColdStartRecommender(channels=8, epochs=0)
+    some, none = torch.ones(n_items - 1), torch.zeros(n_items)
+    part = LinearPart(torch.ones(n_items - 1, 2), torch.ones(2), Linear(1.0, 1.0, 0))
+    for items, wrong in (
+        (ItemStatistics({"x": some}), r"prior 'x' has shape \[59\] .*; give each of the 60 items"),
+        (ItemStatistics({"x": none}), r"a least share of 0\.0; .* one above 0"),
+        (ItemStatistics({}, part), "the directions are of 59 items, the training graph has 60"),
+    ):
+        with pytest.raises(DataError, match=wrong):
+            model.fit(split.train, split.validation, items=items)
+    model.fit(split.train)
+    with pytest.raises(DataError, match="the directions are of 59 items"):
+        model.rechosen(split.validation, items=ItemStatistics({}, part))
