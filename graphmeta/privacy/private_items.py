@@ -11,10 +11,11 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.spectrum import LANCZOS_GAIN
 from graphmeta.privacy.accounting import Release
 from graphmeta.privacy.item_sums import co_occurrence, item_counts, noised
 from graphmeta.ranking.item_statistics import ItemStatistics
-from graphmeta.ranking.linear_part import Linear, LinearPart
+from graphmeta.ranking.linear_part import RANK, Linear, LinearPart
 
 # Of pairs are heard the items that hold this share of the counts: each other one adds noise alone.
 HEARD_SHARE = 0.9
@@ -70,16 +71,19 @@ class ItemPairs:
     def directions(self, n_items: int) -> LinearPart:
         """Return the leading directions as those of a linear part, for users of any size.
 
-        Kept are eigenvectors whose eigenvalues are above `noise sqrt(2 n_heard)`, the largest that
-        noise alone has.
+        Kept are at most `RANK` eigenvectors whose eigenvalues are above `noise sqrt(2 n_heard)`,
+        the largest that noise alone has.
 
         Args:
             n_items: Size of the catalogue; of items that were not heard of it says nothing.
         """
-        value, found = torch.linalg.eigh(self.together.double())
-        is_heard = value > self.noise * math.sqrt(2 * len(self.rows))
-        is_heard &= value > 0
-        value, found = value[is_heard].flip(0), found[:, is_heard].flip(1)
+        if len(self.rows) > LANCZOS_GAIN * RANK:  # All of them would take a share of an hour.
+            value, found = _leading(self.together, RANK, torch.Generator().manual_seed(0))
+        else:
+            value, found = torch.linalg.eigh(self.together.double())
+            value, found = value.flip(0)[:RANK], found.flip(1)[:, :RANK]
+        is_heard = (value > self.noise * math.sqrt(2 * len(self.rows))) & (value > 0)
+        value, found = value[is_heard], found[:, is_heard]
         vector, scale = torch.zeros(n_items, len(value)), torch.ones(n_items)
         vector[self.rows], scale[self.rows] = found.float(), self.scale
         return LinearPart(vector, value.float(), Linear(RIDGE, 1.0, 0), scale=scale)

@@ -4,6 +4,7 @@ from graphmeta.ranking.canaries import run_canaries
 from graphmeta.ranking.collapse import check_collapse
 from graphmeta.ranking.evaluate import evaluate
 from graphmeta.ranking.evaluation import Evaluation
+from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.metrics import ranking_metrics
 from graphmeta.ranking.query_blind import check_query_blind
 from graphmeta.ranking.ranked_items import Ranking
@@ -16,6 +17,7 @@ from graphmeta.ranking.user_state import UserState
 __all__ = [
     "ColdStartRecommender",
     "Evaluation",
+    "ItemStatistics",
     "Ranking",
     "Scorer",
     "UserState",

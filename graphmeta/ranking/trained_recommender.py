@@ -89,8 +89,8 @@ class TrainedRecommender(Parameters, FittedRecommender):
         Args:
             train: The training graph.
             validation: Held-out users that choose the epoch and the gate.
-            items: What is known of the items from elsewhere, to choose from in place of what the
-                training graph says.
+            items: What is known of the items from elsewhere, such as `graphmeta.privacy` releases,
+                to choose from in place of what the training graph says (`ItemStatistics`).
             checkpoint: File that holds the training state after every epoch. Where it exists,
                 training goes on from it, to the same result. Of several processes the first
                 reads and writes it.

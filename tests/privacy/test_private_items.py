@@ -9,7 +9,7 @@ from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.cold_users import Support
 from graphmeta.data.id_map import IdMap
 from graphmeta.errors import ConfigError
-from graphmeta.privacy import Release, epsilon_of, item_sums
+from graphmeta.privacy import Release, epsilon_of, item_sums, private_items
 from graphmeta.privacy.item_sums import co_occurrence, item_counts, item_releases, noised
 from graphmeta.privacy.private_items import (
     RIDGE,
@@ -126,6 +126,25 @@ def test_the_directions_are_those_of_the_weighted_rows() -> None:
     found = part(Support(pairs.rows.view(-1, 1)))[:, pairs.rows]
     is_other = ~torch.eye(len(together), dtype=torch.bool)
     torch.testing.assert_close(found[is_other], wanted[is_other], atol=1e-4, rtol=1e-3)
+
+
+def test_the_leading_directions_of_many_items_are_those_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randperm(40, generator=generator)[:8].tolist() for _ in range(200)]
+    graph, count = graph_of(rows, 40), item_counts(graph_of(rows, 40))
+    nothing = graph_of([[0]], 40)
+    pairs = item_pairs(graph, nothing, count, count + 1, Release(0.0), generator)
+    whole = pairs.directions(40)
+    assert whole.vector.size(1) == len(pairs.rows)
+    monkeypatch.setattr(private_items, "RANK", 3)
+    for gain in (5, 100):  # By iterations, and by all eigenvectors.
+        monkeypatch.setattr(private_items, "LANCZOS_GAIN", gain)
+        part = pairs.directions(40)
+        torch.testing.assert_close(part.squared, whole.squared[:3], rtol=1e-4, atol=1e-4)
+        overlap = (part.vector.T @ whole.vector[:, :3]).abs()
+        torch.testing.assert_close(overlap, torch.eye(3), atol=1e-3, rtol=0)
 
 
 def test_counts_are_a_prior_with_pairs_and_without() -> None:
