@@ -14,10 +14,22 @@ from graphmeta.data.file import from_file, from_sql, read_file
 from graphmeta.data.global_time_split import split_global_time
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.links import with_links
-from graphmeta.data.named_sets import NamedSet, load_item_table, load_named, named_sets
+from graphmeta.data.named_sets import (
+    NamedSet,
+    load_edge_column,
+    load_item_table,
+    load_named,
+    named_sets,
+)
 from graphmeta.data.networkx_graph import from_networkx, to_networkx
 from graphmeta.data.power_law import write_power_law
 from graphmeta.data.pyg import from_pyg
+from graphmeta.data.rated_split import (
+    RatedSplit,
+    RatedUsers,
+    split_rated_parts,
+    split_rated_users,
+)
 from graphmeta.data.scipy_matrix import from_scipy, to_scipy
 from graphmeta.data.shilling import inject_profiles, less_known_items
 from graphmeta.data.split import hold_out_validation, split_cold_users, split_hash
@@ -36,6 +48,8 @@ __all__ = [
     "FeatureMatrix",
     "IdMap",
     "NamedSet",
+    "RatedSplit",
+    "RatedUsers",
     "Support",
     "SupportQueryMasks",
     "VisibleGraph",
@@ -54,6 +68,7 @@ __all__ = [
     "inject_profiles",
     "join_domains",
     "less_known_items",
+    "load_edge_column",
     "load_item_table",
     "load_named",
     "named_sets",
@@ -65,6 +80,8 @@ __all__ = [
     "split_domains",
     "split_global_time",
     "split_hash",
+    "split_rated_parts",
+    "split_rated_users",
     "split_warm_users",
     "suspicion",
     "target_alone",

@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.features import FeatureMatrix, feature_matrix
 from graphmeta.data.file import read_file
 from graphmeta.data.links import with_links
@@ -219,6 +221,36 @@ def load_item_table(name: str = DEFAULT, *, data_root: str | Path | None = None)
         if path.is_file():
             return read_file(path)
     raise DataNotFoundError(f"the set {name!r} has no table of its items; leave it out")
+
+
+def load_edge_column(
+    graph: HeteroData, name: str, column: str, *, data_root: str | Path | None = None
+) -> pd.Series[Any]:
+    """Return what a local set's table of interactions says of each edge beyond what a graph holds.
+
+    Args:
+        graph: The set's graph, or a part of it.
+        name: A name of `named_sets`.
+        column: The column, such as a publisher's split.
+        data_root: Folder that holds the local sets, as for `load_named`.
+
+    Raises:
+        DataNotFoundError: The name is unknown, or the folder is missing.
+        DataError: The table has no such column, or lacks an edge of the graph.
+        ConfigError: A set that needs `data_root` was named without it.
+    """
+    entry = _entry(name)
+    table = read_file(
+        _root(entry, data_root) / name / "interactions.parquet", columns=["user", "item", column]
+    ).drop_duplicates(["user", "item"])
+    user, item = graph[FORWARD].edge_index.numpy()
+    edges = pd.DataFrame(
+        {"user": graph["user"].id_map.ids[user], "item": graph["item"].id_map.ids[item]}
+    )
+    found = edges.merge(table, how="left", on=["user", "item"], validate="one_to_one")[column]
+    if found.isna().any():
+        raise DataError(f"{name!r} has no {column} of some edge; give the graph of this set")
+    return found
 
 
 def _entry(name: str) -> NamedSet:

@@ -10,20 +10,28 @@ from graphmeta.experiments.result_table import short
 from graphmeta.ranking.significance import compare_paired, holm
 
 
-def ahead_table(per_user: pd.DataFrame, ours: str) -> str:
-    """Return the paired differences in NDCG@10 of one method less each other, at each k.
+def ahead_table(
+    per_user: pd.DataFrame, ours: str, *, metric: str = SHOWN, column: str = "k"
+) -> str:
+    """Return the paired differences of one method less each other, at each k.
 
     Args:
-        per_user: Columns method, seed, user, k and ndcg@10; every method ranks for the same users.
+        per_user: Columns method, seed, user, `column` and `metric`; every method ranks for the
+            same users.
         ours: The method.
+        metric: What to compare.
+        column: What the comparisons are made for each of.
 
     Returns:
         A row per other method and k, with the 95 % interval and the p of a sign-flip test,
         Holm-corrected over the table.
     """
+    per_user = per_user.rename(columns={column: "k"})
     own = per_user[per_user["method"] == ours]
     tables = [
-        compare_paired(own, per_user[per_user["method"] == other], metric=SHOWN).assign(other=other)
+        compare_paired(own, per_user[per_user["method"] == other], metric=metric).assign(
+            other=other
+        )
         for other in per_user["method"].unique()
         if other != ours
     ]
@@ -39,4 +47,4 @@ def ahead_table(per_user: pd.DataFrame, ours: str) -> str:
         ]
         for _, row in table.iterrows()
     ]
-    return markdown_table(["than", "k", "ahead by", "interval", "p"], rows)
+    return markdown_table(["than", column, "ahead by", "interval", "p"], rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pandas as pd
@@ -19,7 +19,7 @@ from graphmeta.ranking.query_hits import query_hits
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.search_space import Axis, SearchSpace
 
-__all__ = ["Axis", "SearchSpace", "TunedScorer", "tune"]
+__all__ = ["Axis", "SearchSpace", "TunedScorer", "search", "tune"]
 
 # A grid grows by at most this many values, for each k.
 MAX_EXTENSIONS = 16
@@ -27,6 +27,8 @@ ROUNDS = 2
 BATCH_SIZE = 512
 
 Choice = dict[str, Any]
+# The quality of a fitted scorer at a support size.
+Judge = Callable[[Scorer, int], float]
 
 
 class TunedScorer:
@@ -104,15 +106,30 @@ def tune(
         raise ConfigError(f"k={sizes} must name each support size once, and at least one")
     if max_users < 1:
         raise ConfigError(f"max_users={max_users} must be at least 1; raise it")
-    judge = _Judge(validation, metric, max_users, seed)
+    judge = _ValidationMetric(validation, metric, max_users, seed)
     for size in sizes:
         validation.support(size)
-    search = _Search(space, train, judge, sizes)
-    search.run()
-    return TunedScorer(search.best_scorers(), search.report(metric))
+    return search(space, train, judge, k=sizes, metric=metric)
 
 
-class _Judge:
+def search(
+    space: SearchSpace, train: HeteroData, judge: Judge, *, k: Sequence[int], metric: str
+) -> TunedScorer:
+    """Search as `tune` does, by any measure of quality.
+
+    Args:
+        space: What to try.
+        train: The training graph.
+        judge: Returns the quality of a fitted scorer at a support size; more is better.
+        k: Support sizes, each once.
+        metric: What the report calls the quality.
+    """
+    found = _Search(space, train, judge, tuple(k))
+    found.run()
+    return TunedScorer(found.best_scorers(), found.report(metric))
+
+
+class _ValidationMetric:
     """The mean metric of a fitted scorer on the validation users."""
 
     def __init__(self, users: ColdUsers, metric: str, max_users: int, seed: int) -> None:
@@ -141,7 +158,7 @@ class _Search:
     """The state of one coordinate search: each k's best choice, its grid and what was tried."""
 
     def __init__(
-        self, space: SearchSpace, train: HeteroData, judge: _Judge, sizes: tuple[int, ...]
+        self, space: SearchSpace, train: HeteroData, judge: Judge, sizes: tuple[int, ...]
     ) -> None:
         self._space, self._train, self._judge = space, train, judge
         start = {name: axis.first for name, axis in space.axes.items()}

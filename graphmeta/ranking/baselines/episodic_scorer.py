@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Self, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.cold_users import Support
-from graphmeta.errors import DataError
+from graphmeta.errors import ConfigError, DataError
 from graphmeta.ranking.baselines.checkpoint_training import (
     check_rate,
     check_share,
@@ -30,11 +30,13 @@ from graphmeta.ranking.baselines.pair_content import (
     Weights,
     check_item_start,
 )
+from graphmeta.ranking.baselines.rated_episodes import RatedEpisodes
 from graphmeta.ranking.baselines.training_matrix import TrainingMatrix
 from graphmeta.ranking.search_space import Axis, SearchSpace
 
 # Floats of one hidden layer, over users and the catalogue, that scoring holds at once.
 FLOATS_AT_ONCE = 2**23
+Labels = Literal["sampled", "ratings"]
 
 
 class EpisodicScorer(ABC):
@@ -42,7 +44,8 @@ class EpisodicScorer(ABC):
 
     Subclasses give the logit of a pair from its `PairContent` and the user's labelled support.
     They are trained on the binary cross-entropy of the query; `LabelledEpisodes` says what is
-    drawn. A user with an empty support is ranked by the model as it is before adaptation.
+    drawn, or `RatedEpisodes` where ratings are the labels. A user with an empty support is ranked
+    by the model as it is before adaptation.
 
     Fit-time:
 
@@ -50,6 +53,8 @@ class EpisodicScorer(ABC):
         channels: Width of the embeddings.
         hidden_channels: Width of the hidden layers.
         item_start: Where item embeddings start, "random" or, beyond the papers, "spectral".
+        labels: What is told apart: items of a user from "sampled" ones, or as in the papers items
+            by their "ratings", which supports then have.
         k_max: Largest support in training.
         query_size: Most items of a user in a training query.
         n_negatives: Sampled items for each item of a user, in support and query.
@@ -76,6 +81,7 @@ class EpisodicScorer(ABC):
         channels: int = 32,
         hidden_channels: int = 64,
         item_start: ItemStart = "random",
+        labels: Labels = "sampled",
         k_max: int = 10,
         query_size: int = 20,
         n_negatives: int = 4,
@@ -100,9 +106,12 @@ class EpisodicScorer(ABC):
         check_rate(averaging=averaging)
         check_share(stop_at=stop_at)
         check_item_start(item_start)
+        if labels not in get_args(Labels):
+            raise ConfigError(f"labels={labels!r} must be one of {get_args(Labels)}")
         self.channels = channels
         self.hidden_channels = hidden_channels
         self.item_start = item_start
+        self.labels = labels
         self.k_max = k_max
         self.query_size = query_size
         self.n_negatives = n_negatives
@@ -118,18 +127,13 @@ class EpisodicScorer(ABC):
         """Learn from the training graph.
 
         Raises:
-            DataError: The graph has no edge, or no user with two items.
+            DataError: The graph has no edge, or no user with two items; or it has no ratings, or
+                equal ones, where they are the labels.
             NonFiniteError: A loss is NaN or infinite.
         """
         self._matrix = TrainingMatrix(train)
         self._content = PairContent(train, channels=self.channels, item_start=self.item_start)
-        self._episodes = LabelledEpisodes(
-            train,
-            k_max=self.k_max,
-            query_size=self.query_size,
-            n_negatives=self.n_negatives,
-            seed=self.seed,
-        )
+        self._episodes = self._episodes_of(train)
         self._train()
         return self
 
@@ -141,8 +145,9 @@ class EpisodicScorer(ABC):
             output: float32, `[n_users, n_items]`.
 
         Raises:
-            DataError: The scorer is not fitted, a support item is not in the catalogue, or the
-                users have another number of features than the training users.
+            DataError: The scorer is not fitted, a support item is not in the catalogue, the users
+                have another number of features than the training users, or the support has no
+                ratings where they are the labels.
         """
         if self._matrix is None:
             raise DataError(f"{type(self).__name__} is not fitted; call fit(train) first")
@@ -165,6 +170,17 @@ class EpisodicScorer(ABC):
             cls,
             fit_time={**fit_time, "item_start": Axis(get_args(ItemStart), start="random")},
             score_time={"stop_at": Axis((0.2, 0.4, 0.6, 0.8, 1.0))},
+        )
+
+    def _episodes_of(self, train: HeteroData) -> LabelledEpisodes | RatedEpisodes:
+        if self.labels == "ratings":
+            return RatedEpisodes(train, k_max=self.k_max, query_size=self.query_size)
+        return LabelledEpisodes(
+            train,
+            k_max=self.k_max,
+            query_size=self.query_size,
+            n_negatives=self.n_negatives,
+            seed=self.seed,
         )
 
     def _train(self) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.scipy_matrix import to_scipy
 from graphmeta.data.spectrum import right_singular
 from graphmeta.errors import ConfigError, DataError
@@ -31,8 +32,8 @@ class PairContent:
         p_u = b + W_u (x_u - mean of x)     p_i = V_i + W_i x_i
 
     W x of indicators is the sum of one embedding a feature, where the papers concatenate them.
-    V_i is the item's own: the sets here have few features, and every item of the catalogue is
-    known. Nothing of a user is known but the features; without them a user is the average one.
+    V_i is the item's own, as the sets here have few features; 0 of an item without interactions.
+    Nothing of a user is known but the features; without them a user is the average one.
 
     V starts at noise, or "spectral": at the leading right singular vectors of the matrix
     normalised on both sides, so that items that share users start alike, as items of like
@@ -54,6 +55,8 @@ class PairContent:
         self.channels = channels
         self.item_start = item_start
         self._n_items = int(graph["item"].num_nodes)
+        count = graph[FORWARD].edge_index[1].bincount(minlength=self._n_items)
+        self._is_known = count > 0
         self._item_x: Tensor | None = graph["item"].x if "x" in graph["item"] else None
         user_x = graph["user"].x if "x" in graph["user"] else None
         self._mean_x: Tensor | None = None if user_x is None else user_x.mean(0)
@@ -67,6 +70,7 @@ class PairContent:
         user, item = noise[0], noise[1:]
         if self._spectrum is not None:
             item[:, : self._spectrum.size(1)] = self._spectrum
+        item = item.where(self._is_known.unsqueeze(1), 0.0)
         weights = {"user": INITIAL_SCALE * user, "item": INITIAL_SCALE * item}
         if self._mean_x is not None:
             weights["user_x"] = torch.zeros(len(self._mean_x), self.channels)
