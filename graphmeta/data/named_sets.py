@@ -243,11 +243,11 @@ def load_edge_column(
     table = read_file(
         _root(entry, data_root) / name / "interactions.parquet", columns=["user", "item", column]
     ).drop_duplicates(["user", "item"])
-    user, item = graph[FORWARD].edge_index.numpy()
-    edges = pd.DataFrame(
-        {"user": graph["user"].id_map.ids[user], "item": graph["item"].id_map.ids[item]}
-    )
-    found = edges.merge(table, how="left", on=["user", "item"], validate="one_to_one")[column]
+    ids = [
+        graph[node].id_map.ids[row]
+        for node, row in zip(("user", "item"), graph[FORWARD].edge_index.numpy(), strict=True)
+    ]
+    found = table.set_index(["user", "item"])[column].reindex(pd.MultiIndex.from_arrays(ids))
     if found.isna().any():
         raise DataError(f"{name!r} has no {column} of some edge; give the graph of this set")
     return found

@@ -118,7 +118,8 @@ def split_rated_parts(
         raise ConfigError(f"part has {len(part)} names for {len(users)} edges; give one for each")
     in_training = part == training
     if not in_training.any():
-        raise DataError(f"no rating is in part {training!r}; there are {sorted(set(part))}")
+        known = ", ".join(map(str, np.unique(part)))
+        raise DataError(f"no rating is in part {training!r}; there are: {known}")
     is_held_out = in_training & (held_out_roles(graph, seed) == 1)[users]
     test = {
         str(name): _rated_users(graph, np.flatnonzero(part == name), seed, n_query, str(name))

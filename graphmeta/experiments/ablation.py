@@ -23,7 +23,13 @@ from graphmeta.experiments.ablation_report import ablation_report
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
-from graphmeta.experiments.trained_cells import fit_and_score, grid_main, refuse_unknown
+from graphmeta.experiments.trained_cells import (
+    finished_cells,
+    fit_and_score,
+    grid_main,
+    open_cells,
+    refuse_unknown,
+)
 
 PROGRAM = "python -m graphmeta.experiments.ablation"
 PURPOSE = "Compare the default recommender with itself less one part, on users never seen."
@@ -73,19 +79,15 @@ def run(
     Raises:
         GraphMetaError: A cell fails, or a file cannot be written.
     """
+    variants = tuple(dict.fromkeys((DEFAULT, *settings.variants)))
     for data, graph in graphs.items():
+        present = [name for name in variants if has_part(name, graph)]
         for seed in settings.seeds:
             split = None
-            for name in dict.fromkeys((DEFAULT, *settings.variants)):
-                place = f"cells/{data}/{name}/seed-{seed}"
-                if folder.read_json(f"{place}.json") is not None:
-                    continue
+            for name, place in open_cells(folder, data, seed, present, words):
                 if split is None:
                     split = split_cold_users(graph, seed=seed)
                     audit_split(split)
-                if not has_part(name, split.train):
-                    continue
-                words.print(f"{data}, seed {seed}: {name}", markup=False)
                 _compute(folder, place, split, settings, name)
                 write_report(folder)
     write_report(folder)
@@ -110,20 +112,15 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    order = [[entry.name for entry in named_sets()], [*VARIANTS]]
     frames, cells = [], []
-    for file in sorted(
-        folder.path.glob("cells/*/*/seed-*.json"),
-        key=lambda file: [
-            known.index(part) for known, part in zip(order, file.parts[-3:-1], strict=True)
-        ],
-    ):
-        labels: dict[str, Any] = {"data": file.parts[-3], "variant": file.parts[-2]}
-        labels["seed"] = int(file.stem.removeprefix("seed-"))
-        cell = folder.read_json(str(file.relative_to(folder.path)))
+    sets = [entry.name for entry in named_sets()]
+    for place, found in finished_cells(folder, tuple(VARIANTS), data=sets):
+        labels: dict[str, Any] = {"data": found["data"], "variant": found["method"]}
+        labels["seed"] = found["seed"]
+        cell = folder.read_json(f"{place}.json")
         cells.append({**labels, **cell})
         if "refused" not in cell:
-            frames.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**labels))
+            frames.append(pd.read_parquet(folder.path / f"{place}.parquet").assign(**labels))
     per_user = pd.concat(frames, ignore_index=True)
     folder.write_text("report.md", ablation_report(per_user, cells, session_lines(folder)))
 

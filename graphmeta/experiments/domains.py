@@ -38,7 +38,12 @@ from graphmeta.experiments.methods import Tunable
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
-from graphmeta.experiments.trained_cells import grid_main, refuse_unknown
+from graphmeta.experiments.trained_cells import (
+    finished_cells,
+    grid_main,
+    open_cells,
+    refuse_unknown,
+)
 from graphmeta.ranking import ColdStartRecommender, baselines, evaluate
 from graphmeta.ranking.tuning import tune
 
@@ -185,14 +190,12 @@ def run(
                 graph, target, seed=seed, k_max=settings.k_max, n_known=settings.n_known
             )
             arrival = Arrival(known, model, settings)
-            for method in settings.methods or METHODS:
-                place = f"cells/{target}/{method}/seed-{seed}"
-                if folder.read_json(f"{place}.json") is None:
-                    words.print(f"{name} {target}, seed {seed}: {method}", markup=False)
-                    start = time.perf_counter()
-                    folder.write_frame(f"{place}.parquet", METHODS[method](arrival))
-                    seconds = round(time.perf_counter() - start, 1)
-                    folder.write_json(f"{place}.json", {"seconds": seconds})
+            methods = settings.methods or tuple(METHODS)
+            for method, place in open_cells(folder, target, seed, methods, words):
+                start = time.perf_counter()
+                folder.write_frame(f"{place}.parquet", METHODS[method](arrival))
+                seconds = round(time.perf_counter() - start, 1)
+                folder.write_json(f"{place}.json", {"seconds": seconds})
     write_report(folder)
 
 
@@ -202,14 +205,11 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = []
-    for file in sorted(folder.path.glob("cells/*/*/seed-*.json")):
-        target, method, seed = file.parts[-3], file.parts[-2], file.stem.removeprefix("seed-")
-        found = pd.read_parquet(file.with_suffix(".parquet"))
-        parts.append(found.assign(target=target, method=method, seed=int(seed)))
-    per_user = pd.concat(parts, ignore_index=True)
-    order = {name: place for place, name in enumerate(METHODS)}
-    per_user = per_user.sort_values("method", key=lambda names: names.map(order), kind="stable")
+    parts = [
+        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
+        for place, cell in finished_cells(folder, tuple(METHODS))
+    ]
+    per_user = pd.concat(parts, ignore_index=True).rename(columns={"data": "target"})
     folder.write_text("report.md", domains_report(per_user, session_lines(folder)))
 
 

@@ -23,7 +23,13 @@ from graphmeta.experiments.named_learners import LEARNERS, build_learner
 from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
-from graphmeta.experiments.trained_cells import fit_and_score, grid_main, refuse_unknown
+from graphmeta.experiments.trained_cells import (
+    finished_cells,
+    fit_and_score,
+    grid_main,
+    open_cells,
+    refuse_unknown,
+)
 from graphmeta.ranking import ColdStartRecommender
 
 PROGRAM = "python -m graphmeta.experiments.learners"
@@ -78,14 +84,11 @@ def run(
         for seed in settings.seeds:
             split = None
             for encoder in settings.encoders:
-                for learner in settings.learners:
-                    place = _place(data, encoder, learner, seed)
-                    if folder.read_json(f"{place}.json") is not None:
-                        continue
+                where = f"{data}/{encoder}"
+                for learner, place in open_cells(folder, where, seed, settings.learners, words):
                     if split is None:
                         split = split_cold_users(graph, seed=seed)
                         audit_split(split)
-                    words.print(f"{data}, seed {seed}: {learner} on {encoder}", markup=False)
                     _compute(folder, place, split, settings, encoder, learner)
                     write_report(folder)
     write_report(folder)
@@ -97,20 +100,14 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    names = ("data", "encoder", "learner")
-    order = [[entry.name for entry in named_sets()], [*ENCODERS], [*LEARNERS]]
     frames, seconds = [], []
-    for file in sorted(
-        folder.path.glob("cells/*/*/*/seed-*.json"),
-        key=lambda file: [
-            known.index(part) for known, part in zip(order, file.parts[-4:-1], strict=True)
-        ],
-    ):
-        labels: dict[str, Any] = dict(zip(names, file.parts[-4:-1], strict=True))
-        labels["seed"] = int(file.stem.removeprefix("seed-"))
-        frames.append(pd.read_parquet(file.with_suffix(".parquet")).assign(**labels))
-        cell = folder.read_json(str(file.relative_to(folder.path)))
-        seconds.append({**labels, "seconds": cell["seconds"]})
+    order = [f"{entry.name}/{encoder}" for entry in named_sets() for encoder in ENCODERS]
+    for place, cell in finished_cells(folder, LEARNERS, data=order):
+        data, encoder = cell["data"].split("/")
+        labels: dict[str, Any] = {"data": data, "encoder": encoder, "learner": cell["method"]}
+        labels["seed"] = cell["seed"]
+        frames.append(pd.read_parquet(folder.path / f"{place}.parquet").assign(**labels))
+        seconds.append({**labels, "seconds": folder.read_json(f"{place}.json")["seconds"]})
     report = learner_report(
         pd.concat(frames, ignore_index=True),
         pd.DataFrame(seconds),
@@ -137,10 +134,6 @@ def _compute(
         seed=split.seed,
     )
     fit_and_score(folder, place, split, model, k=settings.k)
-
-
-def _place(data: str, encoder: str, learner: str, seed: int) -> str:
-    return f"cells/{data}/{encoder}/{learner}/seed-{seed}"
 
 
 if __name__ == "__main__":

@@ -125,6 +125,13 @@ def open_cells(
     """Yield the methods that a split of a data set has no finished cell of, with the cell's place.
 
     Each is told as it is begun. A cell is `place`.parquet, and `place`.json that marks it finished.
+
+    Args:
+        folder: The run.
+        data: The data set; "/" and the part or the encoder behind it where a run has several.
+        seed: The split seed.
+        methods: What is to be computed.
+        words: Where it is told.
     """
     for method in methods:
         place = f"cells/{data}/{method}/seed-{seed}"
@@ -134,19 +141,30 @@ def open_cells(
 
 
 def finished_cells(
-    folder: RunFolder, methods: Sequence[str]
+    folder: RunFolder, methods: Sequence[str], *, data: Sequence[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place of every finished cell, and its data, method and seed, in a table's order.
 
     Args:
         folder: The run.
         methods: All that there are, in the order of the table.
+        data: All data as `open_cells` was given, in the order of the table; by name where left out.
     """
+    cells = folder.path / "cells"
     found = [
-        {"data": file.parts[-3], "method": file.parts[-2], "seed": int(file.stem[len("seed-") :])}
-        for file in folder.path.glob("cells/*/*/seed-*.json")
+        {
+            "data": file.parent.parent.relative_to(cells).as_posix(),
+            "method": file.parent.name,
+            "seed": int(file.stem.removeprefix("seed-")),
+        }
+        for file in cells.rglob("seed-*.json")
     ]
-    for cell in sorted(found, key=lambda c: (c["data"], methods.index(c["method"]), c["seed"])):
+
+    def in_table(cell: dict[str, Any]) -> tuple[Any, ...]:
+        place = data.index(cell["data"]) if data else cell["data"]
+        return place, methods.index(cell["method"]), cell["seed"]
+
+    for cell in sorted(found, key=in_table):
         yield "cells/{data}/{method}/seed-{seed}".format(**cell), cell
 
 
