@@ -58,14 +58,15 @@ class Protocol:
     Args:
         data: The data set.
         metric: The column of `rerate` that methods are tuned and compared by.
-        share: Epochs of the meta-learners, as a share of the setting: larger sets need fewer.
+        is_large: Meta-learners take a fifth of the epochs, and of their axes only when to stop is
+            tuned: a search of their step sizes would take hours.
         parts: Column of the data's own parts, the first of which is for training; None for a
             split of the users.
     """
 
     data: str
     metric: str
-    share: float = 1.0
+    is_large: bool = False
     parts: tuple[str, str] | None = None
 
     def split(self, graph: HeteroData, *, seed: int, data_root: Path | None) -> RatedSplit:
@@ -80,8 +81,8 @@ class Protocol:
 _METAHIN = ("metahin_split", "meta_training")
 PROTOCOLS: Mapping[str, Protocol] = {
     "metarec-ml-100k": Protocol("ml-100k", "better-half-ndcg@5"),
-    "metahin-ml-1m": Protocol("ml-1m", "ndcg@5", 0.2, _METAHIN),
-    "metahin-douban-book": Protocol("douban-book-metahin", "ndcg@5", 0.2, _METAHIN),
+    "metahin-ml-1m": Protocol("ml-1m", "ndcg@5", True, _METAHIN),
+    "metahin-douban-book": Protocol("douban-book-metahin", "ndcg@5", True, _METAHIN),
 }
 
 
@@ -157,10 +158,13 @@ def _meta_learner(
         labels="ratings",
         k_max=TASK_SIZES[1] - N_QUERY,
         query_size=N_QUERY,
-        num_epochs=max(1, round(settings.epochs * protocol.share)),
+        num_epochs=max(1, settings.epochs // 5) if protocol.is_large else settings.epochs,
         seed=split.seed,
     )
-    return _searched(replace(kind.search_space(), build=build), split, protocol)
+    space = replace(kind.search_space(), build=build)
+    if protocol.is_large:
+        space = replace(space, fit_time={})
+    return _searched(space, split, protocol)
 
 
 def _recommender(split: RatedSplit, protocol: Protocol, settings: ReratingSettings) -> Scorer:

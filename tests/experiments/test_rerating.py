@@ -26,7 +26,7 @@ def root(
     monkeypatch.setattr(liked_recommender, "ColdStartRecommender", quick_recommender)
     protocols = {
         "by-user": Protocol("filmtrust", "better-half-ndcg@5"),
-        "by-part": Protocol("filmtrust", "ndcg@5", 0.5, ("part", "training")),
+        "by-part": Protocol("filmtrust", "ndcg@5", True, ("part", "training")),
     }
     monkeypatch.setattr(rerating, "PROTOCOLS", protocols)
     path = planted_root / "filmtrust" / "interactions.parquet"
