@@ -32,8 +32,8 @@ def rerating_report(per_user: pd.DataFrame, metrics: Mapping[str, str], sessions
         "other ratings (3 to 90). **This is re-rating, not recommendation:** nothing but rated "
         "items is ranked, so that even *chance* scores high; the last digits of a row are to be "
         "read against it and against *item-mean*, which is the same for everybody. All methods "
-        "but the first and the recommender are tuned on validation users; on MetaHIN's sets *melu*, "
-        "*tanp* and *mamo* only in when they stop.",
+        "but the first and the recommender are tuned on validation users; *melu*, *tanp* and "
+        "*mamo* on MetaHIN's sets only in when they stop.",
     ]
     for name, found in per_user.groupby("protocol", sort=False):
         main = metrics[str(name)]
