@@ -22,6 +22,7 @@ from graphmeta.data.named_sets import (
     named_sets,
 )
 from graphmeta.data.networkx_graph import from_networkx, to_networkx
+from graphmeta.data.new_items import with_new_items
 from graphmeta.data.power_law import write_power_law
 from graphmeta.data.pyg import from_pyg
 from graphmeta.data.rated_split import (
@@ -91,6 +92,7 @@ __all__ = [
     "with_clicks",
     "with_domains",
     "with_links",
+    "with_new_items",
     "without_users",
     "write_power_law",
 ]

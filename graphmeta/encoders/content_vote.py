@@ -33,8 +33,7 @@ class ContentVote(Vote):
     """
 
     def __init__(self, item_x: Tensor, *, k_max: int = 10) -> None:
-        is_binary = ((item_x == 0) | (item_x == 1)).all(0)
-        votes = is_binary & (item_x.sum(0) > 1)
+        votes = voting_columns(item_x)
         edge_index = item_x[:, votes].T.nonzero().T.contiguous()
         n_voters = int(votes.sum())
         features = InteractionMatrix(edge_index, num_users=n_voters, num_items=len(item_x))
@@ -49,3 +48,14 @@ class ContentVote(Vote):
 
     def voters_of(self, episodes: EpisodeBatch) -> None:
         """Return nothing: all features vote."""
+
+
+def voting_columns(item_x: Tensor) -> Tensor:
+    """Return which features vote: the binary ones of two items or more.
+
+    Shapes:
+        item_x: `[n_items, n_features]`.
+        output: bool, `[n_features]`.
+    """
+    is_binary = ((item_x == 0) | (item_x == 1)).all(0)
+    return is_binary & (item_x.sum(0) > 1)

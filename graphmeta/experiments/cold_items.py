@@ -41,6 +41,7 @@ def _fitted(split: ColdSplit, typed: argparse.Namespace) -> Scorer:
 
 METHODS: dict[str, Fit] = {
     "random": _tuned(baselines.Random),
+    "content-popularity": _tuned(baselines.ContentPopularity),
     "content-knn": _tuned(baselines.ContentKNN),
     "attribute-map": _tuned(baselines.AttributeMap),
     OURS: _fitted,

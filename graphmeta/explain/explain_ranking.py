@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -81,12 +82,15 @@ def _part_table(
     z = learner.embed(episodes, learner.shared_weights(1), head)
     parts = {name: part[0] for name, part in head.parts(z, episodes).items()}
     score = scorer.score(support)[0]
+    before = replace(scorer, new_items=None).score(support)[0] if scorer.new_items else score
     added = scorer.added(support.item_index.size(1))
     parts["blend"] = torch.zeros_like(score) if added is None else added
     linear = scorer.linear
     if linear is not None and support.item_index.size(1) > linear.chosen.above:
         parts["linear"] = linear(support.to(scorer.device))[0]
-    parts["adaptation"] = score - torch.stack([*parts.values()]).sum(0)
+    parts["adaptation"] = before - torch.stack([*parts.values()]).sum(0)
+    if scorer.new_items:
+        parts["like items"] = score - before
     others = torch.ones_like(score, dtype=torch.bool)
     others[support.item_index[0]] = False
     columns = {

@@ -15,6 +15,7 @@ from graphmeta.encoders.vote import Vote
 from graphmeta.export.named_inputs import episodes_of, fast_of
 from graphmeta.export.padded_products import PaddedProducts, RaggedRows
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.new_item_scores import NewItemScores
 
 
 class UserEncoder(nn.Module):
@@ -60,6 +61,7 @@ class CatalogueScores(nn.Module):
         self.features = scorer.head.features
         self.added = AddedBySize(scorer)
         self.linear = scorer.linear
+        self.new_items = _PlainNewItems.of(scorer.new_items) if scorer.new_items else None
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the scores; `[n_users, n_items]`."""
@@ -72,7 +74,8 @@ class CatalogueScores(nn.Module):
         added: Tensor = self.added(episodes.support.size)
         if self.linear is not None:
             added = added + self.linear(episodes.support)
-        return scores + added
+        scores = scores + added
+        return scores if self.new_items is None else self.new_items(scores)
 
 
 class NewUserHead(RestingHead):
@@ -100,6 +103,17 @@ class NewUserHead(RestingHead):
         # Not `index_add`, whose ONNX threads overwrite each other where an item comes again.
         votes = ballot.new_zeros(n * n_items).scatter_add(0, row * n_items + item, ballot)
         scores.addcmul_((votes.view(n, n_items) * self._rarity).log1p(), weight)
+
+
+class _PlainNewItems(NewItemScores):
+    """A `NewItemScores` of operations that ONNX has."""
+
+    @classmethod
+    def of(cls, known: NewItemScores) -> _PlainNewItems:
+        return cls(known.new, known.like, known.weight)
+
+    def mean_of_like(self, values: Tensor) -> Tensor:
+        return (values[:, self.like] * self.weight).sum(2)
 
 
 class AddedBySize(nn.Module):

@@ -22,7 +22,7 @@ from graphmeta.data.whole_file import write_whole
 from graphmeta.errors import DataError, DataNotFoundError
 
 # Raised when files change such that older releases cannot read them.
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 # The date of every part, so that the same model makes the same file.
 NO_DATE = (1980, 1, 1, 0, 0, 0)

@@ -16,6 +16,7 @@ from graphmeta.errors import DataError
 from graphmeta.meta.learner import FastWeights, Learner
 from graphmeta.ranking.candidates import of_each_user
 from graphmeta.ranking.linear_part import LinearPart
+from graphmeta.ranking.new_item_scores import NewItemScores
 from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.recency import faded
 from graphmeta.ranking.reranker import Reranker, reranked
@@ -45,6 +46,7 @@ class FewShotScorer:
             no further, and leaving each item out takes memory by the square of their number.
         prior: What is added to the scores.
         linear: What is added to the scores of users who have shown many items.
+        new_items: Scores the items that nobody has interacted with; None to leave them as they are.
         niche: How much of the logarithm of an item's popularity is taken from its score; below 0
             it is added.
         half_life: Interactions after which one counts half (`faded`); None where all count alike.
@@ -60,6 +62,7 @@ class FewShotScorer:
     k_max: int | None = None
     prior: PriorBlend | None = None
     linear: LinearPart | None = None
+    new_items: NewItemScores | None = None
     niche: float = 0.0
     half_life: float | None = None
     reranker: Reranker | None = None
@@ -224,10 +227,11 @@ class FewShotScorer:
             and self.head.prunes(episodes)
             and all(self.added(size) is None for size in sizes)
             and (self.linear is None or max(sizes) <= self.linear.chosen.above)
+            and not self.new_items
         )
 
     def _finished(self, scores: Tensor, support: Support) -> Tensor:
-        """Add to the scores what is added by support size and to those of known users, in place."""
+        """Add what is added by support size and for known users, then score new items; in place."""
         sizes = support.size
         if self.linear is not None:
             rows = (sizes > self.linear.chosen.above).nonzero().flatten()
@@ -237,7 +241,7 @@ class FewShotScorer:
             added = self.added(size)
             if added is not None:
                 scores += added * (sizes == size).unsqueeze(1)
-        return scores
+        return scores if self.new_items is None else self.new_items(scores)
 
     @torch.no_grad()
     def adapt(self, support: Support) -> list[FastWeights]:

@@ -13,6 +13,7 @@ from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
 from graphmeta.errors import DataError
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
+from graphmeta.ranking.new_item_scores import NewItemScores
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.episode_sampler import EpisodeSampler
 
@@ -26,7 +27,8 @@ def refreshed_scorer(scorer: FewShotScorer, old: HeteroData, newer: HeteroData) 
     Votes, popularity, degrees, sampled neighbours and the priors are the newer graph's. Rows of
     items go along by external id. An item that is new gets the mean row of the items that its
     users also have, and where no user has a known one the mean row of all. Items that are gone are
-    left behind. The linear part knows no new items: it is the old graph's.
+    left behind. Items without interactions are scored by the newer graph's features
+    (`NewItemScores`). The linear part knows no new items: it is the old graph's.
 
     Args:
         scorer: The trained model; left as it is.
@@ -54,8 +56,18 @@ def refreshed_scorer(scorer: FewShotScorer, old: HeteroData, newer: HeteroData) 
     at = row.to(scorer.device)
     prior = None if scorer.prior is None else scorer.prior.carried(newer, at)
     linear = None if scorer.linear is None else scorer.linear.carried(at)
-    learner = copy.deepcopy(scorer.learner)
-    return replace(scorer, learner=learner, head=head, sampler=sampler, prior=prior, linear=linear)
+    new_items = scorer.new_items
+    if new_items is not None:
+        new_items = NewItemScores.of_graph(newer, device=scorer.device)
+    return replace(
+        scorer,
+        learner=copy.deepcopy(scorer.learner),
+        head=head,
+        sampler=sampler,
+        prior=prior,
+        linear=linear,
+        new_items=new_items,
+    )
 
 
 def _head(scorer: FewShotScorer, newer: HeteroData, row: Tensor) -> CatalogueHead:

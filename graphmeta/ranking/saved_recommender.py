@@ -21,6 +21,7 @@ from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.bundle import Bundle
 from graphmeta.ranking.few_shot_scorer import FewShotScorer
 from graphmeta.ranking.linear_part import Linear, LinearPart
+from graphmeta.ranking.new_item_scores import NewItemScores
 from graphmeta.ranking.prior_blend import Blend, PriorBlend
 from graphmeta.ranking.validation_users import adapted_up_to
 from graphmeta.tasks.episode import RATES
@@ -59,6 +60,7 @@ def to_bundle(
         "n_users": int(train["user"].num_nodes),
         "gate": {str(k): is_adapted for k, is_adapted in scorer.gate.items()},
         "blend": {},
+        "scores_new_items": scorer.new_items is not None,
     }
     tensors = {
         "learner": dict(scorer.learner.state_dict()),
@@ -132,6 +134,11 @@ def from_bundle(
         gate={int(k): bool(is_adapted) for k, is_adapted in config["gate"].items()},
         prior=_prior(bundle, device),
         linear=_linear(bundle, device),
+        new_items=(
+            NewItemScores.of_graph(train, device=device)
+            if config.get("scores_new_items")  # Not in formats below 4.
+            else None
+        ),
     )
     table = bundle.tables.get("item_table")
     return scorer, train, None if table is None else table.to_pandas()

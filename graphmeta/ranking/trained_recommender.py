@@ -31,6 +31,7 @@ from graphmeta.ranking.fitted_recommender import FittedRecommender
 from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.linear_part import RIDGES, Linear, LinearPart, is_small, surest_linear
 from graphmeta.ranking.link_weights import link_factors, with_link_factors
+from graphmeta.ranking.new_item_scores import NewItemScores
 from graphmeta.ranking.parameters import Parameters
 from graphmeta.ranking.prior_blend import PriorBlend
 from graphmeta.ranking.usable_device import usable_device
@@ -109,8 +110,10 @@ class TrainedRecommender(Parameters, FittedRecommender):
         if items is not None:
             items.refuse_unfit(int(train["item"].num_nodes))
         scorer = self._untrained(train)
-        if items is not None and items.factors is not None:
-            scorer.head.table.start_at(*items.factors)
+        if items is not None:
+            scorer = replace(scorer, new_items=None)  # They are known from elsewhere.
+            if items.factors is not None:
+                scorer.head.table.start_at(*items.factors)
         trainer = self._trainer(scorer, train)
         n_validation = None if validation is None else len(validation)
         trainer.group.refuse_other_settings(
@@ -199,9 +202,10 @@ class TrainedRecommender(Parameters, FittedRecommender):
             DataError: The recommender is not fitted, or `items` do not fit.
         """
         users = ValidationUsers(validation, seed=self.seed)
+        bare = replace(self.fitted, prior=None, linear=None, gate={})
         if items is not None:
             items.refuse_unfit(len(self.item_ids))
-        bare = replace(self.fitted, prior=None, linear=None, gate={})
+            bare = replace(bare, new_items=None)
         chosen = self._choose(bare, self.train_graph, users, lambda find: find(), items)
         return self._with(chosen)
 
@@ -287,6 +291,9 @@ class TrainedRecommender(Parameters, FittedRecommender):
             num_neighbors=self.num_neighbors,
             num_voters=voters_for(train) if self.num_voters is None else self.num_voters,
         )
+        new_items = None
+        if head.content is not None and "content" not in self.without:
+            new_items = NewItemScores.of_graph(train, device=device)
         return FewShotScorer(
             learner,
             head,
@@ -294,6 +301,7 @@ class TrainedRecommender(Parameters, FittedRecommender):
             batch_size=self.batch_size,
             seed=self.seed,
             k_max=adapted_up_to(self.k_max),
+            new_items=new_items,
         )
 
     def _trainer(self, scorer: FewShotScorer, train: HeteroData, **changed: Any) -> MetaTrainer:

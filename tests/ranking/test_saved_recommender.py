@@ -207,7 +207,8 @@ def test_a_file_of_every_format_is_read(tmp_path: Path, version: int) -> None:
     shutil.copy(OLD / f"format-{version}.gm", tmp_path / "old.gm")
     loaded = ColdStartRecommender.load(tmp_path / "old.gm")
     wanted = json.loads((OLD / f"format-{version}.json").read_text())
-    assert (loaded.linear is None) == (version == 1)
+    assert (loaded.linear is None) == (version in (1, 4))
+    assert bool(loaded.fitted.new_items) == (version == 4)
     found = loaded.recommend(wanted["history"], 3)
     assert list(found.items) == wanted["items"]
     assert found.scores == pytest.approx(wanted["scores"], abs=1e-4)

@@ -2,6 +2,7 @@
 
 from graphmeta.ranking.baselines.attribute_map import AttributeMap
 from graphmeta.ranking.baselines.content_knn import ContentKNN
+from graphmeta.ranking.baselines.content_popularity import ContentPopularity
 from graphmeta.ranking.baselines.ease import EASE
 from graphmeta.ranking.baselines.few_shot_linear import FewShotLinear
 from graphmeta.ranking.baselines.friend_popularity import FriendPopularity
@@ -29,6 +30,7 @@ __all__ = [
     "RM1",
     "AttributeMap",
     "ContentKNN",
+    "ContentPopularity",
     "FewShotLinear",
     "FriendPopularity",
     "GraphFilter",
