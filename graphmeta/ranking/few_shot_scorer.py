@@ -130,7 +130,7 @@ class FewShotScorer:
             episodes = self.episodes(block)
             own = self._own(episodes, rows, weights)
             found = self.learner.score(episodes, own, self.head)
-            found = self._finished(found, episodes.support)
+            found = self.finished(found, episodes.support)
             if candidates is not None:
                 found = found.gather(1, candidates[rows])
             order.append(rows)
@@ -203,7 +203,7 @@ class FewShotScorer:
         if self._prunes(episodes):
             z = self.learner.embed(episodes, own, self.head)
             return self.head.at_rest().best(z, episodes, k=k, excluded=shown, allowed=some)
-        scores = self._finished(self.learner.score(episodes, own, self.head), support)
+        scores = self.finished(self.learner.score(episodes, own, self.head), support)
         if some is not None:
             scores = scores.masked_fill(~some, -torch.inf)
         user, column = (shown >= 0).nonzero().unbind(1)
@@ -230,8 +230,16 @@ class FewShotScorer:
             and not self.new_items
         )
 
-    def _finished(self, scores: Tensor, support: Support) -> Tensor:
-        """Add what is added by support size and for known users, then score new items; in place."""
+    def finished(self, scores: Tensor, support: Support) -> Tensor:
+        """Add what is added by support size and for known users, then score new items; in place.
+
+        Args:
+            scores: The learner's.
+            support: What the users have shown.
+
+        Shapes:
+            scores: float32, `[n_users, n_items]`.
+        """
         sizes = support.size
         if self.linear is not None:
             rows = (sizes > self.linear.chosen.above).nonzero().flatten()

@@ -69,8 +69,8 @@ def test_new_items_are_ranked_by_what_is_known_of_them() -> None:
     shown = taste[split.test.first.item_index]
     of_one = (shown == shown[:, :1]).all(1)
     scores = model.score(split.test.support(3)).masked_fill(~split.test.candidates, -torch.inf)
-    assert int(of_one.sum()) > 30
-    assert (taste[scores.argmax(1)] == shown[:, 0])[of_one].float().mean() > 0.9
+    assert int(of_one.sum()) > 5
+    assert bool((taste[scores.argmax(1)] == shown[:, 0])[of_one].all())
 
 
 def test_what_cannot_be_split() -> None:

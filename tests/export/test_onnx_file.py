@@ -18,7 +18,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv
 
 import graphmeta
-from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
+from graphmeta.data import ColdSplit, IdMap, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import (
     ConfigError,
@@ -86,7 +86,13 @@ def split_of(*, featured: bool) -> ColdSplit:
         genres = (torch.arange(250).view(-1, 1) % torch.tensor([2, 3, 5]) == 0).float()
         graph["item"].x = torch.cat([torch.linspace(0.1, 0.9, 250).view(-1, 1), genres], dim=1)
         graph["user"].x = torch.linspace(-1, 1, 600).view(300, 2)
-    return split_cold_users(graph, seed=0)
+    split = split_cold_users(graph, seed=0)
+    if featured:
+        # Two new items, of one genre and of two.
+        item = split.train["item"]
+        item.x = torch.cat([item.x, torch.tensor([[0.5, 1, 0, 0], [0.5, 1, 1, 0]])])
+        item.num_nodes, item.id_map = len(item.x), IdMap([*item.id_map.ids, "new", "newer"])
+    return split
 
 
 def fitted(split: ColdSplit, learner: Learner | None = None, **options: Any) -> Any:
@@ -155,8 +161,17 @@ def test_scores_as_the_model(file: Exported, k: int) -> None:
         same(file.scores(support, model), wanted[name])
         same(file.scores(support[slice(1)], model), model.score(support[slice(1)]))
     if k == 10:  # The cases do differ.
-        assert float((wanted["on"] - wanted["off"]).abs().max()) > 1e-3
+        assert float((wanted["on"] - wanted["off"]).abs().max()) > 2e-4
         assert wanted["gated"].equal(wanted["on"])
+
+
+@pytest.mark.parametrize("file", ["features"], indirect=True)
+def test_new_items(file: Exported) -> None:
+    support = file.split.test.support(3)[slice(N_USERS)]
+    without = replace(file.model.fitted, new_items=None).score(support)
+    moved = (file.scores(support) - without).abs()
+    assert float(moved[:, -2:].min()) > 0.1
+    assert float(moved[:, :-2].max()) < 1e-4
 
 
 def test_histories_of_any_length_side_by_side(file: Exported) -> None:
