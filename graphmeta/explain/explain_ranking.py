@@ -90,7 +90,7 @@ def _part_table(
         parts["linear"] = linear(support.to(scorer.device))[0]
     parts["adaptation"] = before - torch.stack([*parts.values()]).sum(0)
     if scorer.new_items:
-        parts["like items"] = score - before
+        parts["like_items"] = score - before
     others = torch.ones_like(score, dtype=torch.bool)
     others[support.item_index[0]] = False
     columns = {

@@ -25,7 +25,8 @@ class Explanation:
         parts: A row per recommended `item`: what `prior` (popularity and the item's bias),
             `product` (of the embeddings), `vote` (of neighbours), `content` (of features of
             items), `features` (of the user), `blend` (a prior that validation users asked for)
-            and `adaptation` (all that adapting changed) add to its score, against the mean item.
+            and `adaptation` (all that adapting changed) add to its score, against the mean item;
+            `like_items` too, where nobody has interacted with some items (`NewItemScores`).
             They sum to `score`.
         paths: A row per path from a `shown` item over a neighbour, or a feature, that is `over`,
             to a recommended `item`: its `share` of the votes for the item. `kind` is "user" or

@@ -14,6 +14,7 @@ from graphmeta.data import (
     hold_out_validation,
     planted_interactions,
     split_cold_users,
+    with_new_items,
 )
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError, UnknownIdError
@@ -138,6 +139,21 @@ def test_sampled_voters(split: ColdSplit) -> None:
     of_users = found.paths[found.paths["kind"] == "user"]
     assert of_users.groupby("item")["over"].nunique().max() <= 4 * len(HISTORY)
     assert found.parts["score"].is_monotonic_decreasing
+
+
+def test_items_that_are_new_are_explained_by_known_ones_like_them() -> None:
+    table = planted_interactions()
+    items = pd.DataFrame({"item": [*table["item"].unique(), "new"]})
+    items["taste"] = ["t0" if name in ("new", "i1", "i5") else "t1" for name in items["item"]]
+    features = feature_matrix(items, id="item", categorical=["taste"])
+    graph = with_new_items(from_frame(table, item_features=features), features)
+    model = ColdStartRecommender(channels=2, epochs=1, min_steps=1).fit(graph)
+    parts = explain_ranking(model, ["i9"], 100).parts.set_index("item")
+    like = parts["like_items"] - parts["like_items"].drop("new").iloc[0]
+    assert abs(float(like["new"])) > 0.1
+    assert like.drop("new").to_numpy() == pytest.approx(0, abs=1e-4)
+    named = parts.drop(columns="score")
+    assert named.sum(axis=1).to_numpy() == pytest.approx(parts["score"], abs=1e-3)
 
 
 def test_a_learner_that_adds_to_the_score(split: ColdSplit) -> None:
