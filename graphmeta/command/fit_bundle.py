@@ -10,7 +10,13 @@ import pandas as pd
 from rich.console import Console
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import hold_out_validation, load_item_table, load_named
+from graphmeta.data import (
+    FeatureMatrix,
+    hold_out_validation,
+    load_item_table,
+    load_named,
+    with_new_items,
+)
 from graphmeta.errors import DataError, OutputError
 from graphmeta.ranking import ColdStartRecommender
 from graphmeta.ranking.item_filters import aligned_table
@@ -24,6 +30,7 @@ def fit_bundle(
     *,
     items: pd.DataFrame | None = None,
     item: str = "item",
+    new_items: FeatureMatrix | None = None,
     epochs: int = 20,
     seed: int = 0,
     say: Say = lambda text: None,
@@ -39,6 +46,7 @@ def fit_bundle(
         path: The bundle.
         items: What is known of the items, such as titles.
         item: Its column with item ids.
+        new_items: Features of items; those without interactions are in the bundle all the same.
         epochs: Most epochs.
         seed: Draws everything.
         say: Is told how it goes.
@@ -67,6 +75,9 @@ def fit_bundle(
         checkpoint=partial,
         on_epoch=lambda epoch, of, loss: say(f"epoch {epoch} of at most {of}, loss {loss:.3f}"),
     )
+    if new_items is not None:
+        model = model.refreshed(with_new_items(model.train_graph, new_items))
+        say(f"{len(model.item_ids) - int(train['item'].num_nodes)} items are new")
     if items is not None:
         model.describe_items(items, item=item)
     model.save(path)

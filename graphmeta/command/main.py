@@ -48,10 +48,16 @@ def _fit(typed: dict[str, Any], console: Console) -> None:
     columns = {name: typed[f"{name}_col"] for name in ("user", "item", "rating", "time")}
     item_col = typed["items_col"] or typed["item_col"]
     items = None if typed["items"] is None else read_file(typed["items"])
+    features = _item_features(items, item_col, typed)
+    if typed["new_items"] and features is None:
+        raise ConfigError(
+            "new items are known by their features; name columns of --items with --categorical or "
+            "--multi-hot"
+        )
     graph = from_file(
         typed["interactions"],
         min_rating=typed["min_rating"],
-        item_features=_item_features(items, item_col, typed),
+        item_features=features,
         **columns,
     )
     fit_bundle(
@@ -59,6 +65,7 @@ def _fit(typed: dict[str, Any], console: Console) -> None:
         typed["bundle"],
         items=items,
         item=item_col,
+        new_items=features if typed["new_items"] else None,
         epochs=typed["epochs"],
         seed=typed["seed"],
         say=say,
@@ -182,6 +189,11 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     ):
         text = f"columns of the items that the model learns from: {text}"
         fit.add_argument(f"--{kind}", nargs="+", default=[], metavar="COLUMN", help=text)
+    fit.add_argument(
+        "--new-items",
+        action="store_true",
+        help="recommend items of --items that nobody has interacted with too, by their features",
+    )
     fit.add_argument("--epochs", type=int, default=20, help="most epochs")
     fit.add_argument("--seed", type=int, default=0)
     fit.set_defaults(run=_fit)

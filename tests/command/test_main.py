@@ -70,6 +70,27 @@ def test_fit_writes_a_bundle_and_says_how_good_it_is(
     assert model.train_graph["user"].num_nodes > 0.85 * 200
 
 
+def test_fit_takes_items_that_nobody_has_interacted_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = pd.read_parquet(folder / "films.parquet")
+    new = pd.DataFrame({"film": ["new"], "title": ["A New Film"], "genres": ["Comedy"]})
+    pd.concat([films, new]).to_parquet(folder / "more.parquet")
+    path = folder / "more.gm"
+    call = ["fit", str(folder / "ratings.csv"), str(path), "--epochs", "1", "--new-items"]
+    assert main(call) == 2
+    assert "new items are known by their features" in capsys.readouterr().err
+    call += ["--items", str(folder / "more.parquet"), "--items-col", "film", "--multi-hot"]
+    assert main([*call, "genres"]) == 0
+    assert "1 items are new" in capsys.readouterr().out
+    model = ColdStartRecommender.load(path)
+    assert model.item_ids.ids[-1] == "new"
+    assert model.item_table is not None
+    assert model.item_table["title"].iloc[-1] == "A New Film"
+    ranked = model.recommend(["i0", "i2", "i4"], k=98).items
+    assert ranked.index("new") < 49  # They like comedies, which half of the films are.
+
+
 def test_a_fit_that_was_stopped_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
