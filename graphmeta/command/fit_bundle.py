@@ -77,7 +77,8 @@ def fit_bundle(
     )
     if new_items is not None:
         model = model.refreshed(with_new_items(model.train_graph, new_items))
-        say(f"{len(model.item_ids) - int(train['item'].num_nodes)} items are new")
+        n_new = len(model.item_ids) - int(train["item"].num_nodes)
+        say(f"items that nobody has interacted with: {n_new}")
     if items is not None:
         model.describe_items(items, item=item)
     model.save(path)

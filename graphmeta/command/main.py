@@ -48,12 +48,12 @@ def _fit(typed: dict[str, Any], console: Console) -> None:
     columns = {name: typed[f"{name}_col"] for name in ("user", "item", "rating", "time")}
     item_col = typed["items_col"] or typed["item_col"]
     items = None if typed["items"] is None else read_file(typed["items"])
-    features = _item_features(items, item_col, typed)
-    if typed["new_items"] and features is None:
+    if typed["new_items"] and not (typed["categorical"] or typed["multi_hot"]):
         raise ConfigError(
-            "new items are known by their features; name columns of --items with --categorical or "
-            "--multi-hot"
+            "new items are known by categories and tokens that known ones have too; name such "
+            "columns of --items with --categorical or --multi-hot"
         )
+    features = _item_features(items, item_col, typed)
     graph = from_file(
         typed["interactions"],
         min_rating=typed["min_rating"],

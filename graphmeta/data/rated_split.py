@@ -87,7 +87,7 @@ def split_rated_users(graph: HeteroData, *, seed: int = 0, n_query: int = N_QUER
         _rated_users(graph, np.flatnonzero(role == part), seed, n_query, name)
         for part, name in ((1, "validation"), (2, "test"))
     ]
-    train = _training_graph(graph, np.flatnonzero(role == 0))
+    train = with_all_items(graph, np.flatnonzero(role == 0))
     return RatedSplit(train, parts[0], {"test": parts[1]}, seed)
 
 
@@ -127,7 +127,7 @@ def split_rated_parts(
         if name != training
     }
     validation = _rated_users(graph, np.flatnonzero(is_held_out), seed, n_query, "validation")
-    train = _training_graph(graph, np.flatnonzero(in_training & ~is_held_out))
+    train = with_all_items(graph, np.flatnonzero(in_training & ~is_held_out))
     return RatedSplit(train, validation, test, seed)
 
 
@@ -168,8 +168,17 @@ def _rated_users(graph: HeteroData, edges: Array, seed: int, n_query: int, name:
     return RatedUsers(ids, support, item[query], store.rating[query])
 
 
-def _training_graph(graph: HeteroData, edges: Array) -> HeteroData:
-    """Return the graph of these edges and their users, with all items."""
+def with_all_items(graph: HeteroData, edges: Array, *, rated: bool = True) -> HeteroData:
+    """Return the graph of these edges and their users, with all items.
+
+    Args:
+        graph: A bipartite graph with ratings.
+        edges: Numbers of edges.
+        rated: Whether these have their ratings.
+
+    Raises:
+        DataError: There is no edge.
+    """
     if not len(edges):
         raise DataError("no rating is left to train on; use more data")
     keep, store = torch.from_numpy(edges), graph[FORWARD]
@@ -178,7 +187,7 @@ def _training_graph(graph: HeteroData, edges: Array) -> HeteroData:
         torch.stack([user, store.edge_index[1, keep]]),
         user_ids=graph["user"].id_map.select(who),
         item_ids=graph["item"].id_map,
-        rating=store.rating[keep],
+        rating=store.rating[keep] if rated else None,
         user_x=graph["user"].x[who] if "x" in graph["user"] else None,
         item_x=graph["item"].get("x"),
         item_x_names=graph["item"].get("x_names"),

@@ -7,10 +7,9 @@ arrive in a category and have rated in others. `--help` lists the options.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,10 +38,11 @@ from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
 from graphmeta.experiments.trained_cells import (
-    finished_cells,
+    finished_frame,
     grid_main,
     open_cells,
     refuse_unknown,
+    write_cell,
 )
 from graphmeta.ranking import ColdStartRecommender, baselines, evaluate
 from graphmeta.ranking.tuning import tune
@@ -192,10 +192,7 @@ def run(
             arrival = Arrival(known, model, settings)
             methods = settings.methods or tuple(METHODS)
             for method, place in open_cells(folder, target, seed, methods, words):
-                start = time.perf_counter()
-                folder.write_frame(f"{place}.parquet", METHODS[method](arrival))
-                seconds = round(time.perf_counter() - start, 1)
-                folder.write_json(f"{place}.json", {"seconds": seconds})
+                write_cell(folder, place, partial(METHODS[method], arrival))
     write_report(folder)
 
 
@@ -205,11 +202,7 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = [
-        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
-        for place, cell in finished_cells(folder, tuple(METHODS))
-    ]
-    per_user = pd.concat(parts, ignore_index=True).rename(columns={"data": "target"})
+    per_user = finished_frame(folder, tuple(METHODS)).rename(columns={"data": "target"})
     folder.write_text("report.md", domains_report(per_user, session_lines(folder)))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import Support, bipartite_graph
+from graphmeta.data import Support
 from graphmeta.data.bipartite_graph import FORWARD
+from graphmeta.data.rated_split import with_all_items
 from graphmeta.errors import DataError
 from graphmeta.ranking import ColdStartRecommender
 
@@ -34,18 +34,8 @@ class LikedRecommender:
         Raises:
             GraphMetaError: Training fails.
         """
-        store = train[FORWARD]
-        kept = store.rating >= LIKED
-        who, user = store.edge_index[0, kept].unique(return_inverse=True)
-        liked = bipartite_graph(
-            torch.stack([user, store.edge_index[1, kept]]),
-            user_ids=train["user"].id_map.select(who),
-            item_ids=train["item"].id_map,
-            user_x=train["user"].x[who] if "x" in train["user"] else None,
-            item_x=train["item"].get("x"),
-            item_x_names=train["item"].get("x_names"),
-        )
-        self._model.fit(liked)
+        liked = (train[FORWARD].rating >= LIKED).nonzero().flatten().numpy()
+        self._model.fit(with_all_items(train, liked, rated=False))
         return self
 
     def score(self, support: Support) -> Tensor:

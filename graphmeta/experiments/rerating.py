@@ -7,7 +7,6 @@ options. It is re-rating, not recommendation: see `graphmeta.ranking.rerating`.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,10 +35,11 @@ from graphmeta.experiments.run_folder import RunFolder
 from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import Count, NotNegative
 from graphmeta.experiments.trained_cells import (
-    finished_cells,
+    finished_frame,
     grid_main,
     open_cells,
     refuse_unknown,
+    write_cell,
 )
 from graphmeta.ranking import Scorer, baselines
 from graphmeta.ranking.rerating import rerate
@@ -205,13 +205,15 @@ def run(
             split = protocol.split(graphs[protocol.data], seed=seed, data_root=settings.data_root)
             methods = settings.methods or tuple(METHODS)
             for method, place in open_cells(folder, name, seed, methods, words):
-                start = time.perf_counter()
-                scorer = METHODS[method](split, protocol, settings)
-                found = [rerate(scorer, u).assign(part=part) for part, u in split.test.items()]
-                folder.write_frame(f"{place}.parquet", pd.concat(found, ignore_index=True))
-                seconds = round(time.perf_counter() - start, 1)
-                folder.write_json(f"{place}.json", {"seconds": seconds})
+                fit = partial(METHODS[method], split, protocol, settings)
+                write_cell(folder, place, partial(_figures, fit, split))
     write_report(folder)
+
+
+def _figures(fit: Callable[[], Scorer], split: RatedSplit) -> pd.DataFrame:
+    scorer = fit()
+    found = [rerate(scorer, users).assign(part=part) for part, users in split.test.items()]
+    return pd.concat(found, ignore_index=True)
 
 
 def write_report(folder: RunFolder) -> None:
@@ -220,11 +222,7 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = [
-        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
-        for place, cell in finished_cells(folder, tuple(METHODS))
-    ]
-    per_user = pd.concat(parts, ignore_index=True).rename(columns={"data": "protocol"})
+    per_user = finished_frame(folder, tuple(METHODS)).rename(columns={"data": "protocol"})
     metrics = {name: protocol.metric for name, protocol in PROTOCOLS.items()}
     folder.write_text("report.md", rerating_report(per_user, metrics, session_lines(folder)))
 

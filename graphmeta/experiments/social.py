@@ -7,7 +7,6 @@ and filmtrust come with their links to training users. `--help` lists the option
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,11 @@ from graphmeta.experiments.sessions import session_lines
 from graphmeta.experiments.settings import DEFAULT_K, Count, NotNegative
 from graphmeta.experiments.social_report import social_report
 from graphmeta.experiments.trained_cells import (
-    finished_cells,
+    finished_frame,
     grid_main,
     open_cells,
     refuse_unknown,
+    write_cell,
 )
 from graphmeta.ranking import ColdStartRecommender, baselines, evaluate
 from graphmeta.ranking.tuning import tune
@@ -119,15 +119,16 @@ def run(
             splits = [split_cold_users(known, seed=seed) for known in (graph, linked)]
             methods = settings.methods or tuple(METHODS)
             for method, place in open_cells(folder, name, seed, methods, words):
-                start = time.perf_counter()
-                has_links, rank = METHODS[method]
-                sizes = [size for size in settings.k if size <= splits[0].k_max]
-                found = rank(splits[has_links], sizes, settings)[["user", "k", SHOWN]]
-                n_links = found["user"].map(_n_links(splits[1].test))
-                folder.write_frame(f"{place}.parquet", found.assign(n_links=n_links))
-                seconds = round(time.perf_counter() - start, 1)
-                folder.write_json(f"{place}.json", {"seconds": seconds})
+                write_cell(folder, place, partial(_figures, method, splits, settings))
     write_report(folder)
+
+
+def _figures(method: str, splits: list[ColdSplit], settings: SocialSettings) -> pd.DataFrame:
+    """Return a method's figures; the splits are without links and with them."""
+    has_links, rank = METHODS[method]
+    sizes = [size for size in settings.k if size <= splits[0].k_max]
+    found = rank(splits[has_links], sizes, settings)[["user", "k", SHOWN]]
+    return found.assign(n_links=found["user"].map(_n_links(splits[1].test)))
 
 
 def _n_links(users: ColdUsers) -> dict[Any, int]:
@@ -143,11 +144,7 @@ def write_report(folder: RunFolder) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = [
-        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
-        for place, cell in finished_cells(folder, tuple(METHODS))
-    ]
-    per_user = pd.concat(parts, ignore_index=True)
+    per_user = finished_frame(folder, tuple(METHODS))
     folder.write_text("report.md", social_report(per_user, session_lines(folder)))
 
 

@@ -168,6 +168,42 @@ def finished_cells(
         yield "cells/{data}/{method}/seed-{seed}".format(**cell), cell
 
 
+def write_cell(folder: RunFolder, place: str, compute: Callable[[], pd.DataFrame]) -> None:
+    """Write what a cell comes to as `place`.parquet, and `place`.json with the seconds it took.
+
+    Raises:
+        GraphMetaError: It cannot be computed, or a file cannot be written.
+    """
+    start = time.perf_counter()
+    folder.write_frame(f"{place}.parquet", compute())
+    folder.write_json(f"{place}.json", {"seconds": round(time.perf_counter() - start, 1)})
+
+
+def finished_frame(folder: RunFolder, methods: Sequence[str]) -> pd.DataFrame:
+    """Return what `write_cell` wrote, with columns data, method and seed, in a table's order.
+
+    Of a data set only the splits are in it that all its methods are finished on: methods are
+    compared on the same users. The others come in when their cells do.
+
+    Args:
+        folder: The run.
+        methods: As in `finished_cells`.
+    """
+    cells = list(finished_cells(folder, methods))
+    done: dict[str, dict[str, set[int]]] = {}
+    for _, cell in cells:
+        done.setdefault(cell["data"], {}).setdefault(cell["method"], set()).add(cell["seed"])
+    shared = {data: set.intersection(*of.values()) for data, of in done.items()}
+    return pd.concat(
+        [
+            pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
+            for place, cell in cells
+            if cell["seed"] in shared[cell["data"]]
+        ],
+        ignore_index=True,
+    )
+
+
 def fit_and_score(
     folder: RunFolder,
     place: str,

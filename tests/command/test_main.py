@@ -79,10 +79,12 @@ def test_fit_takes_items_that_nobody_has_interacted_with(
     path = folder / "more.gm"
     call = ["fit", str(folder / "ratings.csv"), str(path), "--epochs", "1", "--new-items"]
     assert main(call) == 2
-    assert "new items are known by their features" in capsys.readouterr().err
-    call += ["--items", str(folder / "more.parquet"), "--items-col", "film", "--multi-hot"]
-    assert main([*call, "genres"]) == 0
-    assert "1 items are new" in capsys.readouterr().out
+    assert "new items are known by categories and tokens" in capsys.readouterr().err
+    call += ["--items", str(folder / "more.parquet"), "--items-col", "film"]
+    assert main([*call, "--numeric", "length"]) == 2  # A number is shared by no two items.
+    assert "new items are known by categories and tokens" in capsys.readouterr().err
+    assert main([*call, "--multi-hot", "genres"]) == 0
+    assert "nobody has interacted with: 1\n" in capsys.readouterr().out
     model = ColdStartRecommender.load(path)
     assert model.item_ids.ids[-1] == "new"
     assert model.item_table is not None

@@ -54,6 +54,10 @@ def test_the_command_goes_on_where_it_stopped(
     cells = {n: pd.read_parquet(folder / f"cells/by-part/{n}/seed-0.parquet") for n in names}
     mean = {name: cell["ndcg@5"].mean() for name, cell in cells.items()}
     assert mean["rating-ridge"] > mean["item-mean"] > mean["chance"]
+    # Methods are compared on the splits that all have.
+    assert main(["--resume", str(folder), "--seeds", "0", "1", "--methods", "chance"]) == 0
+    assert (folder / "cells/by-part/chance/seed-1.json").is_file()
+    assert (folder / "report.md").read_text().count("over 1 splits") == 2
     half = cells["chance"]["better-half-ndcg@5"]
     assert half.to_numpy() == pytest.approx(0.5)
 
