@@ -13,14 +13,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
 from graphmeta.command.main import main
+from graphmeta.command.options import command_parser
 from graphmeta.data import planted_interactions
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.ranking.histories import OnUnknown
+from graphmeta.store.event_source import OnDamaged
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def test_a_fit_that_was_stopped_goes_on(
 
     fit = fit_bundle.fit_bundle
     monkeypatch.setattr(
-        "graphmeta.command.main.fit_bundle", lambda *a, **k: fit(*a, **{**k, "say": stop})
+        "graphmeta.command.run_commands.fit_bundle", lambda *a, **k: fit(*a, **{**k, "say": stop})
     )
     assert main(call) == 130
     monkeypatch.undo()
@@ -187,13 +190,37 @@ def test_rank_writes_a_row_for_each_user(
 def test_a_missing_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [
-        n for n in sys.modules if n.startswith(("graphmeta.serve", "graphmeta.command.r"))
-    ]:
+    heavy = ("graphmeta.serve", "graphmeta.command.run_server")
+    for name in [n for n in sys.modules if n.startswith(heavy)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main(["serve", "x.gm"]) == 2
     assert "needs the package fastapi; pip install 'graphmeta[serve]'" in capsys.readouterr().err
+
+
+def test_help_and_a_mistyped_option_wait_for_no_import() -> None:
+    told = (
+        "import sys\n"
+        "from graphmeta.command.main import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit as stopped:\n"
+        "    print(stopped.code, 'torch' in sys.modules)\n"
+    )
+    for typed, code in (["--help"], 0), (["rank", "x.gm", "y", "z", "--on-unknown", "guess"], 2):
+        said = subprocess.run(
+            [sys.executable, "-c", told, *typed], capture_output=True, text=True, check=True
+        )
+        assert said.stdout.endswith(f"{code} False\n")
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    commands = {}
+    for action in command_parser()._actions:
+        commands |= action.choices or {}
+    choices = {action.dest: action.choices for action in commands["rank"]._actions}
+    assert choices["on_unknown"] == get_args(OnUnknown)
+    assert choices["on_damaged"] == get_args(OnDamaged)
 
 
 def test_a_port_that_is_taken_is_told_at_once(
