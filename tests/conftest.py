@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+# Test processes that share a machine get one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 from jaxtyping import install_import_hook
 from torch_geometric.data import HeteroData

@@ -41,10 +41,8 @@ def bipartite_graph(
     Raises:
         DataError: A feature matrix has another number of rows than there are nodes.
     """
-    pair = (edge_index[0] * len(item_ids) + edge_index[1]).numpy()
-    first = ~np.asarray(pd.Index(pair).duplicated())
-    if not first.all():
-        keep = torch.from_numpy(np.flatnonzero(first))
+    keep = _first_of_each_pair(edge_index, len(item_ids))
+    if keep is not None:
         edge_index = edge_index[:, keep]
         rating = None if rating is None else rating[keep]
         time = None if time is None else time[keep]
@@ -66,3 +64,13 @@ def bipartite_graph(
         if time is not None:
             store.time = time.double()
     return graph
+
+
+def _first_of_each_pair(edge_index: Tensor, n_items: int) -> Tensor | None:
+    """Return the edges to keep, None where all are."""
+    pair = edge_index[0] * n_items
+    pair += edge_index[1]
+    if bool((pair[1:] > pair[:-1]).all()):  # As a store has them; a hash table takes gigabytes.
+        return None
+    is_again = np.asarray(pd.Index(pair.numpy()).duplicated())
+    return torch.from_numpy(np.flatnonzero(~is_again)) if is_again.any() else None

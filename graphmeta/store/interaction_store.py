@@ -306,14 +306,16 @@ class InteractionStore:
 
     def to_graph(self) -> HeteroData:
         """Return all interactions as a graph in memory, edges by segment, user and item."""
-        edges, ratings, times = [], [], []
+        edge_index = np.empty((2, self.num_edges), np.int64)  # Filled in place: it is the largest.
+        ratings, times, end = [], [], 0
         for segment in self.segments:
-            user = np.repeat(segment.user, np.diff(segment.user_pointer))
-            edges.append(np.stack([user, segment.user_item]).astype(np.int64))
+            start, end = end, end + len(segment.user_item)
+            edge_index[0, start:end] = np.repeat(segment.user, np.diff(segment.user_pointer))
+            edge_index[1, start:end] = segment.user_item
             ratings.append(segment.rating)
             times.append(segment.time)
         return bipartite_graph(
-            torch.from_numpy(np.concatenate(edges, axis=1)),
+            torch.from_numpy(edge_index),
             user_ids=_id_map(self.user_ids),
             item_ids=_id_map(self.item_ids),
             rating=_joined(ratings),

@@ -32,7 +32,7 @@ def gather_edges(
 
     Shapes:
         start: int64, `[n_rows]`.
-        index: int64 or int32, `[n_slots]`; edge_id: int64, `[n_slots]`.
+        index, edge_id: int64 or int32, `[n_slots]`.
         position: int64, `[n]`; offset: int64, `[n]`.
         output: two times int64, `[n]`.
     """
@@ -42,7 +42,7 @@ def gather_edges(
         found = _gather(*arrays, position.numpy(), offset.numpy())
         return torch.from_numpy(found[0]), torch.from_numpy(found[1])
     slot = start[position] + offset
-    return index[slot].long(), slot if edge_id is None else edge_id[slot]
+    return index[slot].long(), slot if edge_id is None else edge_id[slot].long()
 
 
 @compiled

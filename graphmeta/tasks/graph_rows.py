@@ -17,5 +17,5 @@ def rows_of(graph: HeteroData | InteractionStore) -> tuple[Rows, Rows]:
     edge_index = graph[RATES].edge_index
     return (
         CSR.from_edge_index(edge_index, num_rows=int(graph["user"].num_nodes)),
-        CSR.from_edge_index(edge_index.flip(0), num_rows=int(graph["item"].num_nodes)),
+        CSR.from_edge_index(edge_index, num_rows=int(graph["item"].num_nodes), end=1),
     )

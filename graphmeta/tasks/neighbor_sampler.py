@@ -252,4 +252,4 @@ def _incoming(
             f"{edge_type} names source {int(edge_index[0].max())}, but there are "
             f"{num_nodes[edge_type[0]]} nodes of type {edge_type[0]!r}; set num_nodes"
         )
-    return CSR.from_edge_index(edge_index.flip(0), num_rows=num_nodes[edge_type[-1]], time=time)
+    return CSR.from_edge_index(edge_index, num_rows=num_nodes[edge_type[-1]], time=time, end=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch_geometric.data import HeteroData
 from graphmeta.data.cold_users import Support
 from graphmeta.data.links import TRUSTS, LinkLists, has_links
 from graphmeta.errors import DataError
-from graphmeta.tasks.csr import CSR
+from graphmeta.tasks.csr import CSR, narrow
 from graphmeta.tasks.episode import RATES
 from graphmeta.tasks.seen_items import SeenItems
 
@@ -45,12 +46,13 @@ class SupportDraws:
         self.is_timed = "time" in store
         item = store.edge_index[1]
         is_shared = (item.bincount() > 1 if counts is None else counts)[item]
-        edge_index = store.edge_index
-        self._items = CSR.from_edge_index(
-            edge_index if bool(is_shared.all()) else edge_index[:, is_shared],
+        are_all_shared = bool(is_shared.all())
+        items = CSR.from_edge_index(
+            store.edge_index if are_all_shared else store.edge_index[:, is_shared],
             num_rows=int(graph["user"].num_nodes),
             time=store.time[is_shared] if self.is_timed else None,
         )
+        self._items = items if are_all_shared else replace(items, index=narrow(items.index))
         domain = graph["item"].get("domain")
         self._domain = (
             torch.zeros(int(graph["item"].num_nodes)).long() if domain is None else domain
@@ -70,8 +72,11 @@ class SupportDraws:
 
     def fingerprint(self) -> str:
         """Return eight digits that tell one set of histories from another."""
-        arrays = (self._items.indptr, self._items.index)
-        return hashlib.sha256(b"".join(a.numpy().tobytes() for a in arrays)).hexdigest()[:8]
+        digest = hashlib.sha256()
+        for array in (self._items.indptr, self._items.index):
+            for part in array.split(2**20):
+                digest.update(part.long().numpy().tobytes())
+        return digest.hexdigest()[:8]
 
     def draw(
         self,
@@ -103,13 +108,13 @@ class SupportDraws:
         first = degree.cumsum(0) - degree
         position = torch.arange(len(row)) - first[row]
         slot = position + items.indptr[users][row]
-        seen = SeenItems(row, items.index[slot], len(users))
+        seen = SeenItems(row, items.index[slot].long(), len(users))
         if arrives or not in_order:
             # A random order within each user: sort by a random key, then by user, stably.
             order = torch.rand(len(row), generator=generator).argsort()
             slot = slot[order[row[order].argsort(stable=True)]]
         if arrives:
-            domain = self._domain[items.index[slot]]
+            domain = self._domain[items.index[slot].long()]
             is_new = domain == domain[first[row]]
             slot = slot[(2 * row + is_new).argsort(stable=True)]
         shown = position < shown_of(degree, k, share)[row]
@@ -120,10 +125,12 @@ class SupportDraws:
             out[at] = values
             return out
 
-        rating, time, edge = self._rating, items.time, items.edge_id
+        rating, time, edge = self._rating, items.time, slot
+        if items.edge_id is not None:
+            edge = items.edge_id[slot].long()
         support = Support(
-            filled(-1, items.index[slot]),
-            None if rating is None else filled(0.0, rating[slot if edge is None else edge[slot]]),
+            filled(-1, items.index[slot].long()),
+            None if rating is None else filled(0.0, rating[edge]),
             None if time is None else filled(0.0, time[slot]),
             None if self._user_x is None else self._user_x[users],
             links=None if self._links is None else self._links.of(users),

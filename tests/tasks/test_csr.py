@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from graphmeta.errors import ConfigError, DataError
-from graphmeta.tasks.csr import CSR, sample_neighbors
+from graphmeta.tasks.csr import CSR, narrow, sample_neighbors
 
 
 def generator(seed=0):
@@ -18,6 +18,32 @@ def test_rows_by_hand():
     assert csr.index.tolist() == [6, 8, 5, 7]
     assert csr.edge_id.tolist() == [1, 3, 0, 2]
     assert (csr.num_rows, csr.num_edges) == (4, 4)
+
+
+def test_edges_are_grouped_by_either_end_in_their_own_order():
+    edge_index = torch.tensor([[5, 1, 5, 0, 1], [2, 0, 2, 0, 2]])  # Two edges join 5 and 2.
+    csr = CSR.from_edge_index(edge_index, num_rows=3, end=1)
+    assert csr.indptr.tolist() == [0, 2, 2, 5]
+    assert csr.index.tolist() == [1, 0, 5, 5, 1]
+    assert csr.edge_id.tolist() == [1, 3, 0, 2, 4]
+    flipped = CSR.from_edge_index(edge_index.flip(0), num_rows=3)
+    for part in ("indptr", "index", "edge_id"):
+        assert torch.equal(getattr(csr, part), getattr(flipped, part))
+    time = torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0])
+    timed = CSR.from_edge_index(edge_index, num_rows=3, time=time, end=1)
+    assert timed.index.tolist() == [0, 1, 1, 5, 5]
+    with pytest.raises(DataError, match="names rows 0 to 5, but there are 3 rows"):
+        CSR.from_edge_index(edge_index, num_rows=3, end=0)
+
+
+def test_numbers_are_narrow_where_they_fit():
+    csr = CSR.from_edge_index(torch.tensor([[1, 0], [3, 4]]), num_rows=2)
+    assert csr.index.dtype == csr.edge_id.dtype == torch.int32
+    large = torch.tensor([0, 2**31])
+    assert narrow(large) is large
+    assert narrow(large - 1).dtype == torch.int32
+    drawn = sample_neighbors(csr, torch.tensor([1, 0]), -1)
+    assert [part.dtype for part in drawn] == [torch.int64] * 3
 
 
 def test_rows_are_sorted_by_time():
