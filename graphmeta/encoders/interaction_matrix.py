@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from graphmeta.compiled import compiled, has_numba
 from graphmeta.tasks.csr import narrow
 from graphmeta.tasks.place_among import place_among
 
@@ -63,9 +64,14 @@ class InteractionMatrix(nn.Module):
 
     def has(self, user: Int[Tensor, "*#n"], item: Int[Tensor, "*#n"]) -> Bool[Tensor, "*#n"]:
         """Return whether there is an interaction, by bisection in each user's sorted items."""
+        user, item = torch.broadcast_tensors(user, item)
         if not len(self.user_column):
-            shape = torch.broadcast_shapes(user.shape, item.shape)
-            return torch.zeros(shape, dtype=torch.bool, device=user.device)
+            return torch.zeros(user.shape, dtype=torch.bool, device=user.device)
+        if user.device.type == "cpu" and has_numba():
+            # One pair after the other: in torch each round of bisection passes over them all.
+            arrays = (self.user_pointer, self.user_column, user.reshape(-1), item.reshape(-1))
+            found = _has(*(array.numpy() for array in arrays))
+            return torch.from_numpy(found).view(user.shape)
         low, high = (self.user_pointer.take(row).long() for row in (user, user + 1))
         end, last = high, len(self.user_column) - 1
         for _ in range(self._n_bisections):
@@ -120,6 +126,22 @@ class InteractionMatrix(nn.Module):
                 )
             )
         return matrix, transposed
+
+
+@compiled
+def _has(pointer: Any, column: Any, user: Any, item: Any) -> Any:
+    out = np.empty(len(user), np.bool_)
+    for i in range(len(user)):
+        low, end, wanted = np.int64(pointer[user[i]]), np.int64(pointer[user[i] + 1]), item[i]
+        high = end
+        while low < high:
+            middle = (low + high) // 2
+            if column[middle] < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        out[i] = low < end and column[low] == wanted
+    return out
 
 
 def _entries(pointer: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
+import pytest
 import torch
 
+from graphmeta.compiled import without_numba
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
 
 ROWS = torch.tensor([[1.0, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 0]])
@@ -51,7 +55,13 @@ def test_a_copy_works_alone() -> None:
     torch.testing.assert_close(double.to_users(x.double()), ROWS.T.double())
 
 
-def test_every_pair_is_found_or_not() -> None:
+@pytest.mark.parametrize("way", [nullcontext, without_numba])
+def test_every_pair_is_found_or_not(way: Callable[[], AbstractContextManager[None]]) -> None:
+    with way():
+        check_pairs()
+
+
+def check_pairs() -> None:
     user, item = torch.arange(4).view(4, 1), torch.arange(5).view(1, 5)
     assert torch.equal(matrix().has(user, item), ROWS > 0)
     empty = InteractionMatrix(torch.zeros(2, 0, dtype=torch.long), num_users=4, num_items=5)
