@@ -67,7 +67,8 @@ class InteractionMatrix(nn.Module):
         user, item = torch.broadcast_tensors(user, item)
         if not len(self.user_column):
             return torch.zeros(user.shape, dtype=torch.bool, device=user.device)
-        if user.device.type == "cpu" and has_numba():
+        is_traced = torch.compiler.is_compiling()
+        if user.device.type == "cpu" and has_numba() and not is_traced:
             # One pair after the other: in torch each round of bisection passes over them all.
             arrays = (self.user_pointer, self.user_column, user.reshape(-1), item.reshape(-1))
             found = _has(*(array.numpy() for array in arrays))

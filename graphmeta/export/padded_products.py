@@ -78,7 +78,7 @@ class RaggedRows(InteractionMatrix):
     def __init__(self, matrix: InteractionMatrix) -> None:
         nn.Module.__init__(self)
         self.shape, self._n_bisections = matrix.shape, matrix._n_bisections
-        self.register_buffer("user_pointer", matrix.user_pointer)
+        self.register_buffer("user_pointer", matrix.user_pointer.long())
         self.register_buffer("user_column", matrix.user_column.int())
 
     def items_of(

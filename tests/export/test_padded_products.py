@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
@@ -21,6 +21,7 @@ def test_by_hand() -> None:
     assert item.tolist() == [0, 1, 2, 0, 2]
 
 
+@settings(deadline=None)  # The first call compiles.
 @given(
     st.sets(st.tuples(st.integers(0, 8), st.integers(0, 5)), max_size=40),
     st.lists(st.integers(-1, 8), min_size=1, max_size=12),
