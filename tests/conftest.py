@@ -2,6 +2,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from torch_geometric.data import HeteroData
 # would only refuse annotations that it does not know.)
 SHAPED = ["encoders", "meta.query_loss", "ranking.metrics", "ranking.top_k"]
 with install_import_hook([f"graphmeta.{name}" for name in SHAPED], "beartype.beartype"):
+    for name in SHAPED:
+        import_module(f"graphmeta.{name}")
     from graphmeta.data import from_frame, planted_interactions
 
 

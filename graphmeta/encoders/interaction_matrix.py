@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from graphmeta.compiled import compiled, has_numba
 from graphmeta.tasks.csr import narrow
+from graphmeta.tasks.held_by_rows import held_by_rows
 from graphmeta.tasks.place_among import place_among
 
 # The sum of two places must fit as well.
@@ -65,22 +65,8 @@ class InteractionMatrix(nn.Module):
     def has(self, user: Int[Tensor, "*#n"], item: Int[Tensor, "*#n"]) -> Bool[Tensor, "*#n"]:
         """Return whether there is an interaction, by bisection in each user's sorted items."""
         user, item = torch.broadcast_tensors(user, item)
-        if not len(self.user_column):
-            return torch.zeros(user.shape, dtype=torch.bool, device=user.device)
-        is_traced = torch.compiler.is_compiling()
-        if user.device.type == "cpu" and has_numba() and not is_traced:
-            # One pair after the other: in torch each round of bisection passes over them all.
-            arrays = (self.user_pointer, self.user_column, user.reshape(-1), item.reshape(-1))
-            found = _has(*(array.numpy() for array in arrays))
-            return torch.from_numpy(found).view(user.shape)
-        low, high = (self.user_pointer.take(row).long() for row in (user, user + 1))
-        end, last = high, len(self.user_column) - 1
-        for _ in range(self._n_bisections):
-            middle = (low + high) // 2
-            is_before = (self.user_column.take(middle.clamp(max=last)) < item) & (low < high)
-            low = torch.where(is_before, middle + 1, low)
-            high = torch.where(is_before, high, middle)
-        return (low < end) & (self.user_column.take(low.clamp(max=last)) == item)
+        rows = (self.user_pointer, self.user_column)
+        return held_by_rows(*rows, user, item, n_rounds=self._n_bisections)
 
     def items_of(
         self, user: Int[Tensor, " n"]
@@ -127,22 +113,6 @@ class InteractionMatrix(nn.Module):
                 )
             )
         return matrix, transposed
-
-
-@compiled
-def _has(pointer: Any, column: Any, user: Any, item: Any) -> Any:
-    out = np.empty(len(user), np.bool_)
-    for i in range(len(user)):
-        low, end, wanted = np.int64(pointer[user[i]]), np.int64(pointer[user[i] + 1]), item[i]
-        high = end
-        while low < high:
-            middle = (low + high) // 2
-            if column[middle] < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        out[i] = low < end and column[low] == wanted
-    return out
 
 
 def _entries(pointer: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:

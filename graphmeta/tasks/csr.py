@@ -115,7 +115,7 @@ def _grouped(row: Tensor, neighbour: Tensor, num_rows: int) -> tuple[Tensor, Ten
     edges, *ends = (narrow(part).numpy() for part in (torch.arange(len(row)), row, neighbour))
     matrix = sp.coo_array((edges, tuple(ends)), (num_rows, int(neighbour.max()) + 1))
     matrix.has_canonical_format = True  # Edges between the same nodes are not to be added up.
-    # Counted into place, not sorted: linear, and at 100 million edges a third of the memory.
+    # Counted into place, not sorted: linear, and in int32.
     of_row = matrix.tocsr()
     return torch.from_numpy(of_row.indices), torch.from_numpy(of_row.data)
 

@@ -16,10 +16,10 @@ HISTORY = ["i1", "i5", "i9"]
 def test_pygs_explainer_runs_on_the_adapted_encoder(
     planted_graph: HeteroData, is_own: bool
 ) -> None:
-    learner = MAML(HGTConv(8, 8, planted_graph.metadata()), inner_steps=1) if is_own else None
-    model = ColdStartRecommender(learner, channels=8, epochs=1, min_steps=1).fit(planted_graph)
     with torch.random.fork_rng():
         torch.manual_seed(0)
+        learner = MAML(HGTConv(8, 8, planted_graph.metadata()), inner_steps=1) if is_own else None
+        model = ColdStartRecommender(learner, channels=8, epochs=1, min_steps=1).fit(planted_graph)
         options = {"node_mask_type": "object", "edge_mask_type": None if is_own else "object"}
         found = explain_encoder(model, HISTORY, "i2", GNNExplainer(epochs=5), **options)
     assert found["item"].node_id[:3] == HISTORY
