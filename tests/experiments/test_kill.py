@@ -12,6 +12,12 @@ from graphmeta.serve import ServedModel
 from graphmeta.serve.store import Store
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let services live long enough to answer where other tests share the machine."""
+    monkeypatch.setattr(killing, "LONGEST", 2.0)
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "film.gm"
