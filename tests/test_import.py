@@ -26,11 +26,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_import_alone_is_light() -> None:
     told = (
         "import sys, graphmeta; print('torch' in sys.modules); "
+        "print(graphmeta.live.__name__, graphmeta.meta.ANIL.__name__); "
         "from graphmeta import *; print(ColdStartRecommender.__module__, data.__name__)"
     )
     said = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert said.stdout.split() == [
         "False",
+        "graphmeta.live",
+        "ANIL",
         "graphmeta.ranking.recommender",
         "graphmeta.data",
     ]
