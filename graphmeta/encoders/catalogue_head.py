@@ -166,9 +166,10 @@ class CatalogueHead(nn.Module):
         else:
             popularity = self.vote.popularity(own, items)
             parts = self._parts(z, episodes, popularity, items)
-            mixed = reduce(torch.add, (part for _, part in parts))
+            scores = reduce(torch.add, (part for _, part in parts))
             is_shown = (episodes.support.size > 0).unsqueeze(1)
-            scores = torch.where(is_shown, mixed, popularity.log())
+            if not bool(is_shown.all()):
+                scores = torch.where(is_shown, scores, popularity.log())
         if self.features is not None and episodes.support.user_x is not None:
             rows = None if are_new else self.vote.interactions.rows(own, items)
             scores = scores + self.features(episodes, rows, items)
@@ -254,8 +255,9 @@ class CatalogueHead(nn.Module):
         return {"vote": self.vote, **({} if self.content is None else {"content": self.content})}
 
     def _product(self, z: Tensor, episodes: EpisodeBatch, items: Tensor | None = None) -> Tensor:
-        product: Tensor = self.table.score(z, items)
-        return self.curve(episodes.support.size)["product"] * product
+        weight = self.curve(episodes.support.size)["product"]
+        product: Tensor = self.table.score(weight * z, items)
+        return product
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return optimiser groups: curves move ten times as fast as weights, items more slowly.

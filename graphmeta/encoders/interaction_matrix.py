@@ -83,14 +83,20 @@ class InteractionMatrix(nn.Module):
             user: Rows, or -1.
             items: Distinct items, ascending; None for all.
         """
-        row, column = self.items_of(user)
-        width = self.shape[1]
-        if items is not None:
-            width, column = len(items), place_among(items, column)
-            row, column = row[column >= 0], column[column >= 0]
+        width = self.shape[1] if items is None else len(items)
         out = torch.zeros(len(user), width, device=user.device)
-        out[row, column] = 1.0
+        out[self.entries(user, items)] = 1.0
         return out
+
+    def entries(
+        self, user: Int[Tensor, " n"], items: Int[Tensor, " m"] | None = None
+    ) -> tuple[Int[Tensor, " n_entries"], Int[Tensor, " n_entries"]]:
+        """Return where `rows` has its ones: the places in `user` and in `items`."""
+        row, column = self.items_of(user)
+        if items is not None:
+            column = place_among(items, column)
+            row, column = row[column >= 0], column[column >= 0]
+        return row, column
 
     def columns(self, items: Int[Tensor, " m"]) -> InteractionMatrix:
         """Return the matrix of all users and some items, distinct ones."""

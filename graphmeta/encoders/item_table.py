@@ -124,7 +124,7 @@ class ItemTable(nn.Module):
         self, z: Float[Tensor, "n_users c"], items: Int[Tensor, " m"] | None = None
     ) -> Float[Tensor, "n_users m"]:
         """Return the product of user embeddings with every catalogue item, or with some."""
-        return z @ self.output_of(items).T * self.channels**-0.5
+        return (z * self.channels**-0.5) @ self.output_of(items).T
 
     def output_of(self, items: Int[Tensor, " m"] | None) -> Float[Tensor, "m c"]:
         """Return F of some items, or of the catalogue."""

@@ -43,12 +43,13 @@ class NeighborVote(Vote):
         ascending, their columns.
         """
         count = (self.item_degree if items is None else self.item_degree[items]).unsqueeze(0) + 1
-        are_new = bool((own_user < 0).all())
-        if not are_new:
-            count = count - self.interactions.rows(own_user, items)
-        if items is None:
-            return count / count.sum(1, keepdim=True)
-        return count / self._total(own_user[:1] if are_new else own_user)
+        if bool((own_user < 0).all()):
+            return count / self._total(own_user[:1])
+        total = self._total(own_user)
+        share = count / total
+        row, column = self.interactions.entries(own_user, items)
+        share[row, column] = (count[0, column] - 1) / total[row, 0]
+        return share
 
     def popularity_at(
         self, own_user: Int[Tensor, " n"], item: Int[Tensor, "#n m"]

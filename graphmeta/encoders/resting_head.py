@@ -13,7 +13,7 @@ from torch import Tensor
 from graphmeta.encoders.item_table import ItemTable
 from graphmeta.encoders.pruned_product import PrunedProduct
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
-from graphmeta.encoders.vote import Vote
+from graphmeta.encoders.vote import Vote, closeness_to
 from graphmeta.tasks.episode import EpisodeBatch
 
 # Votes held at once, of users times items: what a processor's cache holds.
@@ -139,7 +139,8 @@ class RestingHead:
         at = self._curve(episodes.support.size)
         casts, shares = [], []
         for name, vote in self._votes.items():
-            attention = vote.attention(z, episodes, self._tastes[name])
+            closeness = closeness_to(self._tastes[name], z, vote.voters_of(episodes))
+            attention = vote.attention(episodes, closeness)
             share = vote.prior_share(attention, episodes)
             total = vote.cast(attention, episodes).clamp(min=1e-9)
             casts.append(_Cast(vote, attention * ((1 - share) / share / total), at[name]))

@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as fn
 
 from graphmeta.encoders.neighbor_vote import NeighborVote
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
@@ -118,13 +117,11 @@ class SocialVote(nn.Module):
         voter, item = links.clamp(min=0), linked.support.item_index.clamp(min=0)
         smoothing = self.log_smoothing.exp()
         degree = (vote.voter_degree[voter] + smoothing) / (self.mean_degree + smoothing)
-        taste = vote.tastes(embedding, links) @ fn.normalize(z, dim=1).unsqueeze(2)
+        closeness = vote.closeness(z, embedding, links)
         weight = vote.support_weight(linked)
         shared = vote.interactions.has(voter.unsqueeze(2), item.unsqueeze(1)).to(weight.dtype)
         overlap = (shared @ weight.unsqueeze(2)).squeeze(2)
         logit = (
-            at["taste"] * taste.squeeze(2)
-            + at["overlap"] * overlap.log1p()
-            - at["degree"] * degree.log()
+            at["taste"] * closeness + at["overlap"] * overlap.log1p() - at["degree"] * degree.log()
         )
         return logit.exp() * (links >= 0)

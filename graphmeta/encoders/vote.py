@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from graphmeta.encoders.interaction_matrix import InteractionMatrix
+from graphmeta.encoders.log_mixture import log_mixture
 from graphmeta.encoders.support_size_curve import SupportSizeCurve
 from graphmeta.tasks.episode import EpisodeBatch
 from graphmeta.tasks.place_among import place_among
+
+# A product is as fast as looking up one of so many.
+FEW_OF = 16
 
 
 class Vote(nn.Module):
@@ -80,30 +84,25 @@ class Vote(nn.Module):
             popularity: Of all items, or of those asked for.
             items: The only items to vote for, distinct and ascending; None for the catalogue.
         """
-        tastes = self.tastes(embedding, self.voters_of(episodes))
-        attention = self.attention(z, episodes, tastes)
+        closeness = self.closeness(z, embedding, self.voters_of(episodes))
+        attention = self.attention(episodes, closeness)
         vote = self.votes(attention, episodes, items)
-        total = vote.sum(1, keepdim=True) if items is None else self.cast(attention, episodes)
-        vote = vote / total.clamp(min=1e-9)
         share = self.prior_share(attention, episodes)
-        return ((1 - share) * vote + share * popularity).log()
+        each = (1 - share) / self.cast(attention, episodes).clamp(min=1e-9)
+        return log_mixture(vote, popularity, each, share)
 
     def attention(
-        self,
-        z: Float[Tensor, "n c"],
-        episodes: EpisodeBatch,
-        tastes: Float[Tensor, "n_all_voters c"] | Float[Tensor, "n n_voters c"],
+        self, episodes: EpisodeBatch, closeness: Float[Tensor, "n n_voters"]
     ) -> Float[Tensor, "n n_voters"]:
         """Return the weight of every voter's vote, or of the sampled voters' votes.
 
         Args:
-            z: Embeddings of the episodes' users.
             episodes: The users.
-            tastes: What `tastes` returned, of all voters or of the sampled ones.
+            closeness: Of every voter, or of the sampled ones, to each user.
         """
         at = self.curve(episodes.support.size)
         item = episodes.support.item_index.clamp(min=0)
-        z, own, voters = fn.normalize(z, dim=1), self.own_of(episodes), self.voters_of(episodes)
+        own, voters = self.own_of(episodes), self.voters_of(episodes)
         weight = self.support_weight(episodes)
         if voters is None:
             shown = weight.new_zeros(item.size(0), len(self.item_degree))
@@ -111,17 +110,16 @@ class Vote(nn.Module):
             overlap = self.interactions.to_users(shown)
             everyone = torch.arange(overlap.size(1), device=own.device)
             overlap = overlap * (everyone != own.unsqueeze(1))
-            degree, taste = self.voter_degree, z @ tastes.T
+            degree = self.voter_degree
         else:
             voter = voters.clamp(min=0)
             shared = self.interactions.has(voter.unsqueeze(2), item.unsqueeze(1)).to(weight.dtype)
             overlap = (shared @ weight.unsqueeze(2)).squeeze(2) * (voters >= 0)
-            each = tastes[voter] if tastes.dim() == 2 else tastes
-            degree, taste = self.voter_degree[voter], (each @ z.unsqueeze(2)).squeeze(2)
+            degree = self.voter_degree[voter]
         logit = (
             at["overlap"] * overlap.clamp(min=1e-9).log()
             - at["degree"] * (degree + self.log_smoothing.exp()).log()
-            + at["taste"] * taste
+            + at["taste"] * closeness
         )
         return logit.masked_fill(overlap <= 0, -1e9).softmax(1) * (overlap > 0)
 
@@ -179,19 +177,51 @@ class Vote(nn.Module):
         share = self.curve(episodes.support.size)["prior"].sigmoid()
         return share.where(attention.sum(1, keepdim=True) > 0, torch.ones_like(share))
 
-    def tastes(
-        self, embedding: Float[Tensor, "n_items c"], voters: Int[Tensor, "n n_voters"] | None = None
-    ) -> Float[Tensor, "n_all_voters c"] | Float[Tensor, "n n_voters c"]:
-        """Return the direction of the mean embedding of every voter's items.
+    def tastes(self, embedding: Float[Tensor, "n_items c"]) -> Float[Tensor, "n_all_voters c"]:
+        """Return the direction of the mean embedding of every voter's items."""
+        total = self.interactions.to_users(embedding.T.contiguous()).T
+        return fn.normalize(total / self.voter_degree.clamp(min=1).unsqueeze(1), dim=1)
+
+    def closeness(
+        self,
+        z: Float[Tensor, "n c"],
+        embedding: Float[Tensor, "n_items c"],
+        voters: Int[Tensor, "n n_voters"] | None = None,
+    ) -> Float[Tensor, "n n_voters"]:
+        """Return the cosine of each user's embedding and of voters' tastes.
 
         Args:
+            z: Embeddings of the users.
             embedding: The item embeddings.
             voters: The only voters to tell of, at the cost of their items alone; None for all.
         """
+        z = fn.normalize(z, dim=1)
         if voters is None:
-            total = self.interactions.to_users(embedding.T.contiguous()).T
-            return fn.normalize(total / self.voter_degree.clamp(min=1).unsqueeze(1), dim=1)
+            return z @ self.tastes(embedding).T
         voter, place = voters.unique(return_inverse=True)
         row, item = self.interactions.items_of(voter)
         first = torch.searchsorted(row, torch.arange(len(voter), device=row.device))
-        return fn.normalize(fn.embedding_bag(item, embedding, first, mode="mean"), dim=1)[place]
+        tastes = fn.normalize(fn.embedding_bag(item, embedding, first, mode="mean"), dim=1)
+        return (z @ tastes.T).gather(1, place)
+
+
+def closeness_to(
+    tastes: Float[Tensor, "n_all_voters c"],
+    z: Float[Tensor, "n c"],
+    voters: Int[Tensor, "n n_voters"] | None,
+) -> Float[Tensor, "n n_voters"]:
+    """Return `Vote.closeness` for tastes that are at hand.
+
+    Args:
+        tastes: What `Vote.tastes` returned.
+        z: Embeddings of the users.
+        voters: The only voters to tell of; None for all.
+    """
+    z = fn.normalize(z, dim=1)
+    if voters is None:
+        return z @ tastes.T
+    voter = voters.clamp(min=0)
+    # A product with all takes less time than to look up many; where traced, their number is open.
+    if not torch.compiler.is_compiling() and len(tastes) < FEW_OF * voter.size(1):
+        return (z @ tastes.T).gather(1, voter)
+    return (tastes[voter] @ z.unsqueeze(2)).squeeze(2)

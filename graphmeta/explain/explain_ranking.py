@@ -108,7 +108,9 @@ def _paths(
     z = scorer.learner.embed(episodes, weights, head)
     found = {}
     for name, vote in head.votes().items():
-        attention = vote.attention(z, episodes, vote.tastes(head.table.embedding))
+        attention = vote.attention(
+            episodes, vote.closeness(z, head.table.embedding, vote.voters_of(episodes))
+        )
         on_device = items.to(scorer.device)
         found[name] = paths_to(vote, attention, episodes, on_device, n_paths=n_paths)
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from graphmeta.data.cold_users import Support
 from graphmeta.errors import ConfigError
@@ -62,25 +64,61 @@ def query_loss(
     if not 0 < power <= 1:
         raise ConfigError(f"power={power} is outside 0..1; 0 itself is not allowed")
     shown = shown_among(support, scores.size(1), sampled)
-    query = seen.masked_fill(shown, 0.0)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    query = seen.masked_fill(shown, 0.0).to(scores.dtype)
     if sampled is None:
-        log_p = scores.masked_fill(shown, -math.inf).log_softmax(1).masked_fill(shown, 0.0)
+        log_weight = None
         n_candidates = (~shown).sum(1, keepdim=True)
-        p = log_p.exp().masked_fill(shown, 0.0)
     else:
         log_weight = sampled.log_weight.where(query == 0, 0.0).masked_fill(shown, -math.inf)
-        log_p = scores - (scores + log_weight).logsumexp(1, keepdim=True)
-        log_p = log_p.masked_fill(shown, 0.0)
         n_candidates = sampled.n_items - support.size.unsqueeze(1)
-        p = (log_p + log_weight).exp()
         weight = None if weight is None else weight[sampled.item]
-    lifted = torch.exp(power * (log_p + n_candidates.log()))
     n_query = query.sum()
     if weight is not None:
         query = query * weight
-    gain = (lifted * query).sum(1) / power
-    spread = query.sum(1) * (p * lifted).sum(1) / (1 + power)
-    return (spread - gain).sum() / n_query
+    loss: Tensor = _PowerScore.apply(scores, shown, query, log_weight, n_candidates, power)  # type: ignore[no-untyped-call]
+    return loss / n_query
+
+
+class _PowerScore(torch.autograd.Function):
+    """The sum of what the query items cost, and its gradient in closed form.
+
+    With q the weighted query, Q its sum, l = (n p)^b, S = sum_j p_j l_j and G = sum_y q_y l_y,
+    a user costs `Q S / (1 + b) - G / b`, whose gradient by the scores is
+    `Q p l - q l - p (Q S - G)`. Step by step it would take three times as many passes over the
+    catalogue.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scores: Tensor,
+        shown: Tensor,
+        query: Tensor,
+        log_weight: Tensor | None,
+        n_candidates: Tensor,
+        power: float,
+    ) -> Tensor:
+        if log_weight is None:
+            log_p = scores.masked_fill(shown, -math.inf).log_softmax(1)
+        else:
+            log_p = scores - (scores + log_weight).logsumexp(1, keepdim=True)
+            log_p.masked_fill_(shown, 0.0)
+        lifted = (log_p + n_candidates.log()).mul_(power).exp_()
+        p = (log_p if log_weight is None else log_p.add_(log_weight)).exp_()
+        spread = torch.einsum("ij,ij->i", p, lifted)
+        gain = torch.einsum("ij,ij->i", query, lifted)
+        total = query.sum(1)
+        ctx.save_for_backward(p, lifted, query, total, total * spread - gain)
+        return (total * spread / (1 + power) - gain / power).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        p, lifted, query, total, beyond = ctx.saved_tensors
+        slope = (total.unsqueeze(1) * p).sub_(query).mul_(lifted)
+        slope.addcmul_(p, beyond.unsqueeze(1), value=-1)
+        return slope.mul_(gradients[0]), None, None, None, None, None
 
 
 def shown_among(

@@ -52,8 +52,8 @@ class ColdStartRecommender(TrainedRecommender):
             takes long; "spectral" between.
         num_neighbors: Users drawn per support item, then items drawn per such user.
         num_voters: Users drawn per support item whose items are voted for: training and scoring
-            then cost the same however many training users there are. None for all who share an
-            item, up to 10 million interactions, and 16 above.
+            then cost the same however many training users there are. -1 for all who share an
+            item. None for all as well, up to 10 million interactions, and 16 above.
         num_sampled: Items that training draws for every outer step, by popularity, to stand for
             the catalogue in its softmax; 0 for the whole catalogue, None for the whole up to
             50,000 items and 4,096 draws above.

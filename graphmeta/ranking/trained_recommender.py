@@ -42,6 +42,8 @@ from graphmeta.tasks.episode_sampler import EpisodeSampler
 
 # More interactions than this are too many for all of them to vote for every user.
 ALL_VOTE_UP_TO, SAMPLED_VOTERS = 10_000_000, 16
+# Voters are listed where a user shares an item with less than this part of the others.
+LISTED_BELOW = 0.05
 
 
 class TrainedRecommender(Parameters, FittedRecommender):
@@ -286,11 +288,10 @@ class TrainedRecommender(Parameters, FittedRecommender):
                 seed=self.seed,
                 without=self.without,
             ).to(device)
-        sampler = EpisodeSampler(
-            train,
-            num_neighbors=self.num_neighbors,
-            num_voters=voters_for(train) if self.num_voters is None else self.num_voters,
-        )
+        num_voters = self.num_voters
+        if num_voters is None:
+            num_voters = voters_for(train, k_max=self.k_max)
+        sampler = EpisodeSampler(train, num_neighbors=self.num_neighbors, num_voters=num_voters)
         new_items = None
         if head.content is not None and "content" not in self.without:
             new_items = NewItemScores.of_graph(train, device=device)
@@ -346,9 +347,18 @@ class TrainedRecommender(Parameters, FittedRecommender):
         return scores.index(max(scores)) if scores else len(self.losses)
 
 
-def voters_for(graph: HeteroData) -> int | None:
-    """Return how many voters to draw per support item: 16 above 10 million interactions, or all."""
-    return SAMPLED_VOTERS if graph[RATES].edge_index.size(1) > ALL_VOTE_UP_TO else None
+def voters_for(graph: HeteroData, *, k_max: int) -> int | None:
+    """Return how many voters to draw per support item, for `EpisodeSampler`.
+
+    They are 16 above 10 million interactions, or else all: listed where users of `k_max` items
+    share one with few others, whom it takes less time to go through than a product with all.
+    """
+    item = graph[RATES].edge_index[1]
+    if item.numel() > ALL_VOTE_UP_TO:
+        return SAMPLED_VOTERS
+    degree = torch.bincount(item).double()
+    sharing = k_max * float(degree.square().sum()) / max(1, item.numel())
+    return -1 if sharing < LISTED_BELOW * int(graph["user"].num_nodes) else None
 
 
 def _read_where_it_exists(checkpoint: str | Path) -> dict[str, Tensor] | None:

@@ -32,12 +32,12 @@ class EpisodeSampler:
             are not in it.
         num_neighbors: Users drawn per support item, then items drawn per such user; -1
             takes all.
-        num_voters: Users drawn per support item as `voters`; None leaves them out, which means
-            all.
+        num_voters: Users drawn per support item as `voters`, -1 takes all; None leaves them out,
+            which means all as well, without a list of them.
 
     Raises:
         ConfigError: `num_neighbors` does not hold two numbers of -1 or more, or `num_voters` is
-            below 1.
+            neither -1 nor 1 or more.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class EpisodeSampler:
                 f"num_neighbors={num_neighbors} must be (users per item, items per user), "
                 "each -1 (all) or more"
             )
-        if num_voters is not None and num_voters < 1:
-            raise ConfigError(f"num_voters={num_voters} must be at least 1, or None for all")
+        if num_voters is not None and num_voters < 1 and num_voters != -1:
+            raise ConfigError(f"num_voters={num_voters} must be at least 1, or -1 or None for all")
         self.num_neighbors = num_neighbors
         self.num_voters = num_voters
         self._items_of, self._users_of = rows_of(graph)

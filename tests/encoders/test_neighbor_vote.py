@@ -74,7 +74,8 @@ def test_the_own_user_neither_votes_nor_counts() -> None:
     without[0] = 0
     seen, popular = voted(NeighborVote(graph_of()), Z, episodes_of([[0, 1], [3, 2]], [0, -1]))
     vote = NeighborVote(graph_of())
-    attention = vote.attention(Z, episodes_of([[0, 1], [3, 2]], [0, -1]), vote.tastes(embedding()))
+    episodes = episodes_of([[0, 1], [3, 2]], [0, -1])
+    attention = vote.attention(episodes, vote.closeness(Z, embedding()))
     assert attention[0].tolist()[0] == 0.0
     assert attention[0].sum().item() == pytest.approx(1.0)
     torch.testing.assert_close(popular[0].exp(), (without.sum(0) + 1.0) / (without.sum() + 5))

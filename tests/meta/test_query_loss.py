@@ -86,6 +86,32 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda s: query_loss(s, support, seen), (start,))
 
 
+def test_gradcheck_on_sampled_items() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 5, generator=generator).double().requires_grad_()
+    support = Support(torch.tensor([[0, 10], [20, -1]]))
+    sampled = SampledItems(torch.tensor([0, 10, 20, 30, 40]), torch.rand(5).double(), n_items=50)
+    seen = torch.tensor([[1.0, 1, 1, 0, 0], [0, 1, 1, 0, 1]]).double()
+    weight = torch.linspace(0.5, 2.0, 50).double()
+    assert torch.autograd.gradcheck(
+        lambda s: query_loss(s, support, seen, weight=weight, sampled=sampled), (scores,)
+    )
+
+
+@pytest.mark.parametrize("weights", [None, torch.zeros(4)])
+def test_a_shown_item_may_have_any_score(weights: Tensor | None) -> None:
+    sampled = None if weights is None else SampledItems(torch.arange(4), weights, n_items=4)
+    seen = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    losses, slopes = [], []
+    for shown in (0.0, 1e4):
+        scores = torch.tensor([[shown, 1.0, 2.0, 0.0]], requires_grad=True)
+        loss = query_loss(scores, SHOWN, seen, sampled=sampled)
+        losses.append(loss)
+        slopes.append(torch.autograd.grad(loss, scores)[0])
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(slopes[0], slopes[1])
+
+
 def test_bad_input() -> None:
     for power in (0.0, 1.5):
         with pytest.raises(ConfigError, match=f"power={power} is outside"):

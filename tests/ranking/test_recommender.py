@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
 from graphmeta.data.cold_users import Support
@@ -29,6 +30,7 @@ from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.scorer import Scorer
 from graphmeta.ranking.validation_users import ValidationUsers
 from graphmeta.tasks import EpisodeBatch
+from graphmeta.tasks.episode import RATES
 
 
 @pytest.fixture(scope="module")
@@ -208,10 +210,30 @@ def test_training_that_does_not_fit_is_refused(
 def test_sampled_voters_rank_like_all(split: ColdSplit) -> None:
     scores = [
         small(epochs=0, num_voters=n).fit(split.train).score(split.test.support(3))
-        for n in (None, 1000, 1)
+        for n in (None, 1000, -1, 1)
     ]
     torch.testing.assert_close(scores[0], scores[1], atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(scores[0], scores[2], atol=1e-2)
+    torch.testing.assert_close(scores[0], scores[2], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(scores[0], scores[3], atol=1e-2)
+
+
+def test_listed_voters_train_like_all(split: ColdSplit) -> None:
+    models = [small(epochs=1, max_steps=3, num_voters=n).fit(split.train) for n in (None, -1)]
+    assert [model.fitted.sampler.num_voters for model in models] == [None, -1]
+    assert models[0].losses == pytest.approx(models[1].losses, rel=1e-5)
+
+
+def test_voters_are_listed_where_few_share_an_item() -> None:
+    def graph_of(n_items: int) -> HeteroData:
+        generator = torch.Generator().manual_seed(0)
+        graph = HeteroData()
+        graph["user"].num_nodes, graph["item"].num_nodes = 2_000, n_items
+        item = torch.randint(n_items, (8_000,), generator=generator)
+        graph[RATES].edge_index = torch.stack([torch.arange(8_000) // 4, item])
+        return graph
+
+    assert trained_recommender.voters_for(graph_of(8_000), k_max=10) == -1
+    assert trained_recommender.voters_for(graph_of(100), k_max=10) is None
 
 
 def test_scoring_holds_as_much_for_many_users_as_for_a_batch(split: ColdSplit) -> None:

@@ -136,7 +136,7 @@ def test_voters_are_users_of_the_support(graph: HeteroData) -> None:
     own = torch.tensor([0, 1, 2, -1])
     rows = torch.zeros(20, 15, dtype=torch.bool)
     rows[tuple(graph[RATES].edge_index)] = True
-    for num_voters, is_all in ((2, False), (20, True)):
+    for num_voters, is_all in ((2, False), (20, True), (-1, True)):
         sampler = EpisodeSampler(graph, num_voters=num_voters)
         episodes = sampler.sample(SUPPORT, generator=torch.Generator().manual_seed(0), own_user=own)
         assert episodes.voters is not None
@@ -144,7 +144,8 @@ def test_voters_are_users_of_the_support(graph: HeteroData) -> None:
             shown = SUPPORT.item_index[row][SUPPORT.mask[row]]
             found = voters[voters >= 0].tolist()
             everyone = set(rows[:, shown].any(1).nonzero().flatten().tolist()) - {int(own[row])}
-            assert len(set(found)) == len(found) <= num_voters * max(1, len(shown))
+            most = num_voters * max(1, len(shown)) if num_voters > 0 else 20
+            assert len(set(found)) == len(found) <= most
             assert set(found) == everyone if is_all else set(found) <= everyone
         # They go where the episode goes.
         assert torch.equal(episodes[1:3].voters, episodes.voters[1:3])
