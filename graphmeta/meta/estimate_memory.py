@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from graphmeta.compiled import has_numba
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.errors import ConfigError, OutOfMemoryError
 from graphmeta.meta.learner import Learner
@@ -23,8 +24,9 @@ from graphmeta.tasks.episode_loader import EpisodeLoader
 TRIED = (8, 24)
 MIB = 2**20
 # What the allocator of the C library holds beyond the tensors, and what the first step makes
-# libraries load: measured, see experiments/results/memory.md.
-ALLOCATOR_SHARE, FIRST_STEP = 0.5, 30 * MIB
+# libraries load, numba's compiled loops more than all others: measured, see
+# experiments/results/memory.md.
+ALLOCATOR_SHARE, FIRST_STEP, COMPILED_LOOPS = 0.5, 15 * MIB, 45 * MIB
 CGROUP = Path("/sys/fs/cgroup")
 # Of the memory that is free, how much a training may be expected to take.
 SAFE_SHARE = 0.9
@@ -122,7 +124,8 @@ def estimate_of(outer: OuterLoss, *, n_shards: int = 1) -> MemoryEstimate:
     optimizer = 3 * weights
     step = int(peaks[large] + slope * (at_once - large))
     share = ALLOCATOR_SHARE if head.bias.device.type == "cpu" else 0.0
-    allocator = int(share * (optimizer + step) + FIRST_STEP) if share else 0
+    loaded = FIRST_STEP + (COMPILED_LOOPS if has_numba() else 0)
+    allocator = int(share * (optimizer + step) + loaded) if share else 0
     return MemoryEstimate(
         optimizer, step, allocator, int(max(slope, 0.0) * (1 + share)), n_users=at_once
     )
