@@ -18,8 +18,8 @@ def log_mixture(
 ) -> Float[Tensor, "n m"]:
     """Return `log(w first + v second)`, differentiable once, in all but `second`.
 
-    Over a catalogue each pass through memory takes as long as another, whatever it computes.
-    This takes 3, and 4 for the gradient, where a formula of single operations takes twice as many.
+    Over a catalogue what counts is the passes through memory. This takes 3, and 4 for the
+    gradient, where a formula of single operations takes twice as many.
 
     Args:
         first: Its mixture with `second` is above 0.

@@ -90,7 +90,8 @@ def test_gradcheck_on_sampled_items() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(2, 5, generator=generator).double().requires_grad_()
     support = Support(torch.tensor([[0, 10], [20, -1]]))
-    sampled = SampledItems(torch.tensor([0, 10, 20, 30, 40]), torch.rand(5).double(), n_items=50)
+    log_weight = torch.rand(5, generator=generator).double()
+    sampled = SampledItems(torch.tensor([0, 10, 20, 30, 40]), log_weight, n_items=50)
     seen = torch.tensor([[1.0, 1, 1, 0, 0], [0, 1, 1, 0, 1]]).double()
     weight = torch.linspace(0.5, 2.0, 50).double()
     assert torch.autograd.gradcheck(
