@@ -26,7 +26,7 @@ from graphmeta.meta.outer_loss import OuterDraw, OuterLoss
 from graphmeta.tasks import EpisodeLoader, EpisodeSampler
 
 MIB = 2**20
-PER_USER, STEPS = 40, 3
+STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Case:
         channels: Width of the embeddings.
         batch_size: Users per outer step.
         k: Support size of every step.
+        per_user: Mean interactions of a user.
+        num_voters: Users whose items are voted for, as in `EpisodeSampler`; -1 lists them.
     """
 
     learner: str
@@ -50,12 +52,15 @@ class Case:
     channels: int
     batch_size: int
     k: int
+    per_user: int = 40
+    num_voters: int | None = None
 
     def __str__(self) -> str:
         """Return what distinguishes it."""
         return (
             f"{self.learner} on {self.encoder}, {self.items:,} items, d = {self.channels}, "
             f"{self.batch_size} users, k = {self.k}"
+            + (", voters listed" if self.num_voters == -1 else "")
         )
 
 
@@ -68,6 +73,8 @@ CASES = (
     Case("maml", "sage", 3000, 2000, 64, 64, 5),
     Case("maml", "gat", 5000, 5000, 64, 256, 10),
     Case("prototypes", "hgt", 5000, 5000, 64, 256, 5),
+    Case("maml", "relation", 20_000, 12_000, 64, 64, 10, per_user=8, num_voters=-1),
+    Case("maml", "relation", 20_000, 12_000, 64, 256, 10, per_user=8, num_voters=-1),
 )
 SMALL = (Case("maml", "relation", 300, 200, 8, 64, 5),)
 
@@ -102,11 +109,11 @@ def measured(case: Case) -> int:
 
 
 def _parts(case: Case) -> tuple[Learner, CatalogueHead, EpisodeLoader]:
-    sizes = Sizes(case.users, case.items, per_user=PER_USER, batch=case.batch_size, looped=1)
+    sizes = Sizes(case.users, case.items, per_user=case.per_user, batch=case.batch_size, looped=1)
     graph = random_graph(sizes)
     learner = build_learner(case.learner, case.encoder, graph, channels=case.channels, seed=0)
     head = CatalogueHead(graph, channels=case.channels)
-    sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
+    sampler = EpisodeSampler(graph, num_neighbors=(4, 4), num_voters=case.num_voters)
     loader = EpisodeLoader(graph, sampler=sampler, batch_size=case.batch_size, k_max=case.k)
     return learner.train(), head.train(), loader
 
