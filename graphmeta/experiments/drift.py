@@ -8,7 +8,6 @@ it are new; all that was known before it is there to learn from (`rolling_window
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import sys
 import time
@@ -23,11 +22,11 @@ from torch_geometric.data import HeteroData
 from graphmeta.data import ColdUsers, audit_split, load_named
 from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.named_sets import DEFAULT
-from graphmeta.data.whole_file import write_whole
 from graphmeta.drift import OlderModel, Window, newcomers, rolling_windows
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.drift_report import drift_report
 from graphmeta.experiments.fitted_splits import made_by, run_report
+from graphmeta.experiments.kept_frame import kept_frame
 from graphmeta.ranking import ColdStartRecommender, evaluate
 from graphmeta.ranking.scorer import Scorer
 
@@ -71,17 +70,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _kept(graph: HeteroData, typed: argparse.Namespace, seed: int) -> pd.DataFrame:
     """Return a seed's figures: those that the folder holds, or new ones."""
-    if typed.rows is None:
-        return _run(graph, typed, seed)
     names = ("windows", "first", "history", "epochs", "steps", "lr")
-    about = repr([getattr(typed, name) for name in names])
-    digest = hashlib.sha256(about.encode()).hexdigest()[:8]
-    path = typed.rows / f"drift-{typed.data}-{seed}-{digest}.parquet"
-    if not path.exists():
-        typed.rows.mkdir(parents=True, exist_ok=True)
-        found = _run(graph, typed, seed)
-        write_whole(path, found.to_parquet)
-    return pd.read_parquet(path)
+    about = [getattr(typed, name) for name in names]
+    name = f"drift-{typed.data}-{seed}"
+    return kept_frame(typed.rows, name, about, lambda: _run(graph, typed, seed))
 
 
 def _run(graph: HeteroData, typed: argparse.Namespace, seed: int) -> pd.DataFrame:

@@ -120,11 +120,13 @@ def power_by_sessions(
 def sessions_for(power: pd.DataFrame, test: str, *, wanted: float = 0.8) -> float:
     """Return how many sessions have the wanted power, between two sizes by straight line.
 
-    NaN where even the most have less, or the fewest have more.
+    Infinity where even the most have less, 0 where the fewest have more.
     """
     reached = np.maximum.accumulate(power[test].to_numpy())
-    if not reached[0] <= wanted <= reached[-1]:
-        return float("nan")
+    if wanted > reached[-1]:
+        return float("inf")
+    if wanted < reached[0]:
+        return 0.0
     return float(np.exp(np.interp(wanted, reached, np.log(power["n_sessions"].to_numpy()))))
 
 

@@ -238,8 +238,9 @@ def _power_part(power: pd.DataFrame, curves: pd.DataFrame, pictures: list[str]) 
     ):
         curve = curves.xs(contrast, level="contrast").reset_index()
         needed = [sessions_for(curve, test) for test in ("interleaving", "ab")]
-        most = int(curve["n_sessions"].max())
-        shown = [f"{n:,.0f}" if np.isfinite(n) else f"over {most:,}" for n in needed]
+        least, most = (int(curve["n_sessions"].agg(end)) for end in ("min", "max"))
+        named = {0.0: f"under {least:,}", np.inf: f"over {most:,}"}
+        shown = [named.get(n, f"{n:,.0f}") for n in needed]
         rows.append([str(contrast), f"{about['shared']:.0%}", f"{about['gap']:+.3f}", *shown])
     head = [
         "the recommender against",

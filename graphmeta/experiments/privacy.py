@@ -11,6 +11,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,15 @@ from graphmeta.data.bipartite_graph import FORWARD
 from graphmeta.data.split import cold_users, history_order
 from graphmeta.errors import ConfigError
 from graphmeta.experiments.fitted_splits import fitted_splits, made_by, run_report, split_options
+from graphmeta.experiments.kept_frame import kept_frame
 from graphmeta.experiments.privacy_report import EVERYBODY, OPEN, draw, report, under
 from graphmeta.privacy import PrivateTraining, open_users, part_users, user_losses
 from graphmeta.ranking import ColdStartRecommender, evaluate
 
 PROGRAM = "graphmeta.experiments.privacy"
 SIZES = (1, 3, 5, 10)
+# What decides the figures of a way to train, beside the split.
+OPTIONS = ("epochs", "open_share", "open_epochs", "min_steps", "private_steps")
 # Members to attack in each split, about as many as there are test users.
 N_MEMBERS = 400
 # Validation users of each split, who are open: they choose what costs nothing of the budget.
@@ -72,11 +76,9 @@ def _figures(
     validation = split.validation.select(torch.arange(min(N_VALIDATION, len(split.validation))))
     ways: dict[str, float] = {EVERYBODY: math.inf, OPEN: 0.0}
     ways |= {under(epsilon): epsilon for epsilon in typed.epsilons}
-    for name, epsilon in ways.items():
-        kept = None if typed.kept is None else typed.kept / f"{split.seed}-{_file(name)}.parquet"
-        if kept is not None and kept.exists():
-            yield pd.read_parquet(kept)
-            continue
+    about = [typed.data, typed.data_root, *(getattr(typed, option) for option in OPTIONS)]
+
+    def figures(name: str, epsilon: float) -> pd.DataFrame:
         model, spent = everybody, epsilon
         if name != EVERYBODY:
             model = ColdStartRecommender(
@@ -90,17 +92,13 @@ def _figures(
             )
             fitted = training.fit(model, graph, private, validation)
             model, spent = fitted.model, fitted.epsilon
-        found = figures_of(model, split, members).assign(
+        return figures_of(model, split, members).assign(
             seed=split.seed, method=name, epsilon=spent, n_open=int(is_open.sum())
         )
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            found.to_parquet(kept)
-        yield found
 
-
-def _file(name: str) -> str:
-    return name.replace(" ", "-")
+    for name, epsilon in ways.items():
+        begins = f"{split.seed}-{name.replace(' ', '-')}"
+        yield kept_frame(typed.kept, begins, about, partial(figures, name, epsilon))
 
 
 def figures_of(model: ColdStartRecommender, split: ColdSplit, members: ColdUsers) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, load_named
 from graphmeta.data.split import history_size
-from graphmeta.errors import ConfigError, GraphMetaError
+from graphmeta.errors import ConfigError, DataError, GraphMetaError
 from graphmeta.experiments.command_line import CommandLine, parse_command_line
 from graphmeta.experiments.contrasts import SHOWN
 from graphmeta.experiments.run_folder import CONFIG, RunFolder
@@ -188,20 +188,26 @@ def finished_frame(folder: RunFolder, methods: Sequence[str]) -> pd.DataFrame:
     Args:
         folder: The run.
         methods: As in `finished_cells`.
+
+    Raises:
+        DataError: There is no such split.
     """
     cells = list(finished_cells(folder, methods))
     done: dict[str, dict[str, set[int]]] = {}
     for _, cell in cells:
         done.setdefault(cell["data"], {}).setdefault(cell["method"], set()).add(cell["seed"])
     shared = {data: set.intersection(*of.values()) for data, of in done.items()}
-    return pd.concat(
-        [
-            pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
-            for place, cell in cells
-            if cell["seed"] in shared[cell["data"]]
-        ],
-        ignore_index=True,
-    )
+    frames = [
+        pd.read_parquet(folder.path / f"{place}.parquet").assign(**cell)
+        for place, cell in cells
+        if cell["seed"] in shared[cell["data"]]
+    ]
+    if not frames:
+        raise DataError(
+            f"no split in {folder.path} is finished by all methods of its data set, so nothing "
+            "can be compared; go on with the methods and seeds that are there"
+        )
+    return pd.concat(frames, ignore_index=True)
 
 
 def fit_and_score(

@@ -113,9 +113,10 @@ def _study(out: Path, data: RunData, epochs: int) -> optuna.Study:
         storage=f"sqlite:///{out / STUDY}",
         study_name="graphmeta",
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=0),
         load_if_exists=True,
     )
+    # Another seed for each part of a study, or every part would begin with the same random trials.
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
     made_of = {"data": data.fingerprint, "seeds": list(data.settings.seeds or ()), "epochs": epochs}
     if study.user_attrs.get("made of", made_of) != made_of:
         raise ConfigError(

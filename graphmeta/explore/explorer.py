@@ -28,8 +28,8 @@ class Explorer:
         seed: Draws the policy's numbers, one call after the other.
 
     Raises:
-        ConfigError: There is no policy of that name, the strength is outside its range, or there is
-            one beside a policy of your own.
+        ConfigError: There is no policy of that name, the strength is outside its range, there is
+            one beside a policy of your own, or the model has a re-ranker.
         DataError: The recommender is not fitted.
     """
 
@@ -48,6 +48,11 @@ class Explorer:
             policy = POLICIES[policy](strength)
         elif strength is not None:
             raise ConfigError("a policy has its own strength; give it there, or name the policy")
+        if model.reranker is not None:
+            raise ConfigError(
+                "a policy orders the items itself, after which no re-ranker would count; pass "
+                "model.with_reranker(None)"
+            )
         self.policy, self.ids = policy, model.item_ids
         self.belief = Belief(model.fitted, scales or Scales.guess(model.train_graph))
         self._generator = torch.Generator().manual_seed(seed)
@@ -127,9 +132,12 @@ class ExploringSession:
             UnknownIdError: An id is not in the catalogue.
             ConfigError: `n` is not positive, or exceeds the items left to show.
         """
+        refused = [*self.refused, *self._open]
+        # Which may raise: then the slate stays open.
+        found = self._explorer.next(self.taken, refused, n, **limits)
         self.answer(())
-        self._open = self._explorer.next(self.taken, self.refused, n, **limits)
-        return list(self._open)
+        self._open = found
+        return list(found)
 
     def answer(self, taken: Iterable[Any]) -> None:
         """Say which of the items shown were taken; the others were not.

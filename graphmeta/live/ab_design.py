@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq
+from scipy.stats import chi2, norm, t
 
 from graphmeta.errors import ConfigError, MissingExtraError
 
@@ -73,7 +75,7 @@ class ABDesign:
             ConfigError: A number is out of its range.
         """
         self._refuse_few(n_users)
-        most = n_users**-0.5  # In standard deviations; far above what shows, power is NaN.
+        most = n_users**-0.5  # In standard deviations.
         while self._mean_power(most, n_users) < self.power:
             most *= 2
         found = brentq(lambda d: self._mean_power(d, n_users) - self.power, 0, most)
@@ -134,15 +136,20 @@ class ABDesign:
     def _mean_power(self, standardized: float, n: float, *, is_one_sided: bool = False) -> float:
         from statsmodels.stats.power import TTestIndPower
 
-        return float(
+        alpha = self.alpha / 2 if is_one_sided else self.alpha
+        found = float(
             TTestIndPower().power(
                 standardized,
                 n * (1 - self.treated),
-                self.alpha / 2 if is_one_sided else self.alpha,
+                alpha,
                 ratio=self.treated / (1 - self.treated),
                 alternative="larger" if is_one_sided else "two-sided",
             )
         )
+        if not math.isnan(found):
+            return found
+        effect = standardized * math.sqrt(n * self.treated * (1 - self.treated))
+        return _t_power(effect, n - 2, alpha if is_one_sided else alpha / 2)
 
     def _rate_power(self, effect: float, rate: float, n: float) -> float:
         from statsmodels.stats.proportion import power_proportions_2indep
@@ -178,6 +185,21 @@ class ABDesign:
             raise ConfigError(
                 f"n_users={n_users} leaves an arm with under 2; take {fewest} or more"
             )
+
+
+def _t_power(effect: float, n_free: float, tail: float) -> float:
+    """Return the power of a t-test, to 1e-4, where the library's non-central t is NaN.
+
+    It is the mean of a normal test's power over what the standard deviation is estimated as. The
+    other side's tail is left out: it is NaN for effects that are far from 0 alone.
+
+    Args:
+        effect: The effect in standard errors.
+        n_free: Degrees of freedom.
+        tail: The level on the side of the effect.
+    """
+    estimated = np.sqrt(chi2.ppf((np.arange(10_000) + 0.5) / 10_000, n_free) / n_free)
+    return float(norm.cdf(effect - t.isf(tail, n_free) * estimated).mean())
 
 
 def _positive(name: str, value: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import secrets
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +18,7 @@ from graphmeta.privacy.item_sums import item_releases
 from graphmeta.privacy.open_users import refuse_unlike
 from graphmeta.privacy.private_items import item_statistics
 from graphmeta.privacy.private_steps import PrivateSteps
+from graphmeta.privacy.secret_generator import secret_generator
 from graphmeta.ranking.item_statistics import ItemStatistics
 from graphmeta.ranking.recommender import ColdStartRecommender
 from graphmeta.ranking.validation_users import ValidationUsers
@@ -88,8 +88,8 @@ class PrivateTraining:
         batch_size: Users that a step hears on average.
         n_steps: Private steps; 0 for none.
         lr: Step size of Adam.
-        noise_seed: Draws noise and users. None draws it from the system. Who knows it can take
-            the noise off: give one in experiments only.
+        noise_seed: Draws noise and users, 0 or more. None draws it from the system. Who knows it
+            can take the noise off: give one in experiments only.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -115,6 +115,8 @@ class PrivateTraining:
                 f"items_share={self.items_share} must be in 0..1, n_steps={self.n_steps} 0 or "
                 f"more and batch_size={self.batch_size} at least 1"
             )
+        if self.noise_seed is not None and self.noise_seed < 0:
+            raise ConfigError(f"noise_seed={self.noise_seed} must be 0 or more, or None")
 
     def fit(
         self,
@@ -149,8 +151,7 @@ class PrivateTraining:
             )
         if self.n_steps and recommender.learner is not None:
             refuse_unclippable(recommender.learner)
-        seed = secrets.randbits(62) if self.noise_seed is None else self.noise_seed
-        generator = torch.Generator().manual_seed(seed)
+        generator = secret_generator(self.noise_seed)
         items, steps = self._releases(private)
         known = None
         if items:

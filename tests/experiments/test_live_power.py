@@ -52,7 +52,8 @@ def test_sessions_for() -> None:
     power = pd.DataFrame({"n_sessions": [10, 100, 1000], "ab": [0.1, 0.7, 0.9]})
     assert sessions_for(power, "ab") == pytest.approx(np.sqrt(100 * 1000))
     assert sessions_for(power, "ab", wanted=0.7) == pytest.approx(100)
-    assert np.isnan(sessions_for(power, "ab", wanted=0.95))
+    assert sessions_for(power, "ab", wanted=0.95) == np.inf
+    assert sessions_for(power, "ab", wanted=0.01) == 0
 
 
 def test_false_alarms() -> None:

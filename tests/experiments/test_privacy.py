@@ -40,6 +40,10 @@ def test_the_command_and_that_it_goes_on_where_it_stopped(
     monkeypatch.setattr(privacy, "figures_of", lambda *_: pytest.fail("it was there"))
     assert privacy.main(words) == 0
     assert out.read_text().split("`")[0] == text.split("`")[0]
+    monkeypatch.undo()
+    monkeypatch.setattr(privacy, "fitted_splits", planted)
+    assert privacy.main([*words, "--open-share", "0.3"]) == 0
+    assert len(list(kept.glob("*.parquet"))) == 8  # Figures of other options take no one's place.
 
 
 def test_members_are_private_users_cut_as_test_users_are() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from graphmeta.errors import DataError
 from graphmeta.experiments import ablation, learners
+from graphmeta.experiments.run_folder import RunFolder
+from graphmeta.experiments.trained_cells import finished_frame, write_cell
 
 COMMON = [
     (["--data", "nowhere"], "there is no 'nowhere'; known data: movielens-small"),
@@ -41,3 +45,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert main(words) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_methods_without_a_split_in_common_are_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for method, seed in (("one", 0), ("other", 1)):
+        place = f"cells/set/{method}/seed-{seed}"
+        write_cell(folder, place, lambda: pd.DataFrame({"user": [1], "ndcg@10": [0.5]}))
+    with pytest.raises(DataError, match="finished by all methods"):
+        finished_frame(folder, ("one", "other"))

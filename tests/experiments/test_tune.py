@@ -43,6 +43,21 @@ def test_it_starts_from_the_defaults_and_goes_on(
     assert capsys.readouterr().out.startswith("NDCG@10 of validation users")
 
 
+def test_a_study_in_parts_tries_other_settings_each_time(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[dict[str, Any]] = []
+
+    def figure(splits: Any, epochs: int, found: dict[str, Any]) -> float:
+        tried.append(dict(found))
+        return 0.5
+
+    monkeypatch.setattr(tune, "_figure", figure)
+    for total in ("3", "5", "7", "9"):
+        assert tune.main([*words, "--trials", total]) == 0
+    assert len({repr(sorted(found.items())) for found in tried}) == len(tried) == 9
+
+
 def test_workers_are_given_as_many_trials_as_they_are(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

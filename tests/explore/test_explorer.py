@@ -5,6 +5,7 @@ import pytest
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.explore import POLICIES, UCB, Explorer, Scales
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.rerank import LongTailReranker
 
 SCALES = Scales(level=3.0, taste=0.5)
 
@@ -30,6 +31,22 @@ def test_a_session(model: ColdStartRecommender, policy: str) -> None:
     assert len(session.taken) == 3
     session.answer(())
     assert sorted(session.taken + session.refused) == sorted(seen)
+
+
+def test_what_cannot_be_shown_leaves_the_slate_open(model: ColdStartRecommender) -> None:
+    session = Explorer(model, "greedy").session()
+    slate = session.next(3)
+    with pytest.raises(ConfigError, match="items left to show"):
+        session.next(5, include=slate[:1])
+    assert session.refused == []
+    session.answer(slate[:1])
+    assert (session.taken, session.refused) == (slate[:1], slate[1:])
+
+
+def test_a_re_ranker_is_refused(model: ColdStartRecommender) -> None:
+    with_one = model.with_reranker(LongTailReranker(model.train_graph, strength=0.9))
+    with pytest.raises(ConfigError, match="with_reranker"):
+        Explorer(with_one, "greedy")
 
 
 def test_a_refusal_is_heard(model: ColdStartRecommender) -> None:

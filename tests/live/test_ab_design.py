@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_ind
+from scipy.stats import nct, norm, t, ttest_ind
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import (
     power_proportions_2indep,
@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import (
 
 from graphmeta.errors import ConfigError, MissingExtraError
 from graphmeta.live import ABDesign
+from graphmeta.live.ab_design import _t_power
 
 
 def test_by_hand() -> None:
@@ -44,6 +45,24 @@ def test_effects_are_the_inverse_of_users() -> None:
     assert design.users_for_mean(0.1, sd=1, correlation=0.6) == pytest.approx(
         (1 - 0.36) * design.users_for_mean(0.1, sd=1), rel=1e-3
     )
+
+
+@pytest.mark.parametrize("n_users", [4, 5, 20, 100, 1000, 100_000])
+@pytest.mark.parametrize(
+    ("alpha", "power"), [(0.05, 0.8), (0.01, 0.95), (0.001, 0.8), (0.025, 0.99)]
+)
+def test_any_design_tells_its_effect(n_users: int, alpha: float, power: float) -> None:
+    design = ABDesign(alpha=alpha, power=power)
+    found = design.effect_for_mean(n_users, sd=1.0)
+    needed = design.users_for_mean(found, sd=1.0)
+    assert needed == pytest.approx(n_users, rel=1e-3, abs=1)
+
+
+@pytest.mark.parametrize("effect", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("n_free", [2, 18, 500])
+def test_the_power_where_the_library_has_none(effect: float, n_free: float) -> None:
+    expected = nct.sf(t.isf(0.025, n_free), n_free, effect)
+    assert _t_power(effect, n_free, 0.025) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_guardrail_is_a_one_sided_test() -> None:
