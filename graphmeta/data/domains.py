@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import FORWARD, bipartite_graph
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.links import carry_links
 from graphmeta.errors import DataError
 
 
@@ -70,7 +71,8 @@ def join_domains(graph: HeteroData) -> HeteroData:
             columns where their `x_names` agree, else side by side with zeros between.
 
     Returns:
-        One type of items, `item`, with `domain` and `domain_names` as `with_domains` gives them.
+        One type of items, `item`, with `domain` and `domain_names` as `with_domains` gives them,
+        and the users' social links.
 
     Raises:
         DataError: There is no such edge, an item's id is in two domains, or some edges only have
@@ -106,6 +108,7 @@ def join_domains(graph: HeteroData) -> HeteroData:
         item_x=x,
         item_x_names=x_names,
     )
+    carry_links(graph, joined)
     domain = torch.arange(len(names)).repeat_interleave(sizes)
     return _labelled(joined, domain, IdMap(names))
 
@@ -119,7 +122,8 @@ def split_domains(graph: HeteroData) -> HeteroData:
         graph: A bipartite graph with domains.
 
     Returns:
-        Edges `(user, rates, T)` and `(T, rev_rates, user)` for each domain T.
+        Edges `(user, rates, T)` and `(T, rev_rates, user)` for each domain T, and the users'
+        social links.
 
     Raises:
         DataError: The items have no domains, or one is called "user".
@@ -150,6 +154,7 @@ def split_domains(graph: HeteroData) -> HeteroData:
             for about in ("rating", "time"):
                 if about in graph[FORWARD]:
                     out[edge_type][about] = graph[FORWARD][about][inside]
+    carry_links(graph, out)
     return out
 
 

@@ -74,7 +74,7 @@ def with_clicked_users(users: ColdUsers, items: Tensor, *, k: int) -> ColdUsers:
         raise ConfigError(f"k={k} is outside 1..{users.k_max}, what the users show")
     if len(items) == len(users) and bool(own_items(users).gather(1, items).any()):
         raise DataError("a click is on an item of the user's own, which is no fake; draw another")
-    clicked = with_clicks(users.support(k), items)
+    clicked = with_clicks(users.first.at(slice(k)), items)
 
     def with_rest(name: str) -> Tensor | None:
         values = getattr(users.first, name)
@@ -85,8 +85,13 @@ def with_clicked_users(users: ColdUsers, items: Tensor, *, k: int) -> ColdUsers:
 
 
 def own_items(users: ColdUsers) -> Tensor:
-    """Return which items are in each user's history or query; bool, `[n_users, n_items]`."""
+    """Return which items are in each user's history or query; bool, `[n_users, n_items]`.
+
+    What is known of the user `before`, from other domains, is history too.
+    """
     own = users.first.to_dense(len(users.item_ids)) > 0
+    if users.before is not None:
+        own |= users.before.to_dense(len(users.item_ids)) > 0
     row = torch.arange(len(users)).repeat_interleave(users.query_ptr.diff())
     own[row, users.query_index] = True
     return own

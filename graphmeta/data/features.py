@@ -46,12 +46,13 @@ def feature_matrix(
 
     Numeric columns are standardised (zero mean, unit variance; missing values are the
     mean, so 0). Categorical columns become one indicator a category, multi-hot columns one
-    indicator a token; a missing value has none. Categories and tokens are sorted; those that
-    fewer than `min_count` rows have are left out.
+    indicator a token, of lists or of text that `separator` splits; a missing value has none.
+    Categories and tokens are sorted; those that fewer than `min_count` rows have are left out.
 
     Raises:
-        DataError: A column is missing or not numeric, an id is missing or appears twice,
-            no feature column was named, or `min_count` is below 1 or leaves nothing of one.
+        DataError: A column is missing or not numeric, a categorical one holds lists, an id is
+            missing or appears twice, no feature column was named, or `min_count` is below 1 or
+            leaves nothing of one.
     """
     for column in (id, *numeric, *categorical, *multi_hot):
         if column not in frame.columns:
@@ -118,6 +119,7 @@ def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype
         values = pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise DataError(f"feature column {name!r} is not numeric: {error}") from error
+    values = np.where(column.isna().to_numpy(), np.nan, values)  # A missing date is a number yet.
     if np.isinf(values).any():
         raise DataError(f"feature column {name!r} holds infinity; replace it first")
     known = values[~np.isnan(values)]
@@ -130,9 +132,7 @@ def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype
 def _indicators(
     column: pd.Series[Any], separator: str | None, min_count: int
 ) -> tuple[np.ndarray[Any, np.dtype[Any]], list[str]]:
-    text = column.astype("string").reset_index(drop=True)
-    if separator is not None:
-        text = text.str.split(separator, regex=False).explode()
+    text = _tokens(column.reset_index(drop=True), separator)
     text = text[text.notna().to_numpy()].str.strip()
     text = text[(text != "").to_numpy(dtype=bool)]
     rows = pd.DataFrame({"row": text.index, "label": text.to_numpy()}).drop_duplicates()
@@ -144,3 +144,16 @@ def _indicators(
     out = np.zeros((len(column), len(labels)), dtype=np.float32)
     out[rows["row"].to_numpy(), codes] = 1.0
     return out, [str(label) for label in labels]
+
+
+def _tokens(column: pd.Series[Any], separator: str | None) -> pd.Series[Any]:
+    """Return the tokens of a column as strings, each with the row that it is of."""
+    is_list = np.array([isinstance(one, list | tuple | set | np.ndarray) for one in column], bool)
+    if separator is None:
+        if is_list.any():
+            raise DataError(f"feature column {column.name!r} holds lists; name it in multi_hot=")
+        return column.astype("string")
+    split = column[~is_list].astype("string").str.split(separator, regex=False).explode()
+    if not is_list.any():
+        return split
+    return pd.concat([split, column[is_list].astype(object).explode().astype("string")])

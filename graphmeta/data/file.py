@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,16 @@ def read_file(path: str | Path, *, columns: Sequence[str] | None = None) -> pd.D
         raise DataError(f"{path} is neither Parquet nor CSV; name it {', '.join(_READERS)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is an empty file; write it again")
+    name = [escape(str(path))]  # DuckDB takes "[1]" for a pattern.
     with duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         try:
             source = f"SELECT {{}} FROM {reader}"
-            present = connection.execute(f"{source.format('*')} LIMIT 0", [str(path)]).description
+            present = connection.execute(f"{source.format('*')} LIMIT 0", name).description
             if columns is not None:
                 require_columns([column[0] for column in present], columns)
             wanted = "*" if columns is None else ", ".join(map(_quoted, dict.fromkeys(columns)))
-            frame: pd.DataFrame = connection.execute(source.format(wanted), [str(path)]).df()
+            frame: pd.DataFrame = connection.execute(source.format(wanted), name).df()
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
             raise DataError(f"cannot read {path} (cut short or damaged?): {first}") from error

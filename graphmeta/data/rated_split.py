@@ -96,8 +96,9 @@ def split_rated_parts(
 ) -> RatedSplit:
     """Split ratings by the part that the publisher of a data set has put each in.
 
-    A tenth of the users with 13 to 100 ratings in the training part, by the hash of the id, are
-    for validation; what all others rated there is the training graph. In every other part, users
+    A tenth of the users of the training part, by the hash of the id, are held out: those with 13
+    to 100 ratings there are for validation, and the others of this tenth are left out. What the
+    other nine tenths rated there, however much, is the training graph. In every other part, users
     with 13 to 100 ratings there show all but `n_query` random ones of them, as in MetaHIN's
     cold-start scenarios (Lu, Fang and Shi, KDD 2020).
 

@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.id_map import IdMap
+from graphmeta.data.links import carry_links
 
 
 def same_catalogue(
@@ -19,6 +20,8 @@ def same_catalogue(
     user_x: Tensor | None,
 ) -> HeteroData:
     """Return a graph of other users and edges whose items, and all that is known of them, stay.
+
+    So do social links between users who are in both graphs.
 
     Args:
         graph: Where the items come from.
@@ -42,4 +45,5 @@ def same_catalogue(
     )
     for name, value in graph["item"].items():
         other["item"][name] = value
+    carry_links(graph, other)
     return other

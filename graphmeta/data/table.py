@@ -48,8 +48,8 @@ def from_frame(
 
     Raises:
         DataError: The table is empty, or a column is missing or holds values that cannot
-            be used: missing ids, ratings that are not finite numbers, negative times, a
-            single user or a single item.
+            be used: missing ids, ids beyond int64, floats of 2**53 or more as ids, ratings
+            that are not finite numbers, negative times, a single user or a single item.
         ConfigError: `min_rating` was given without `rating`.
     """
     if min_rating is not None and rating is None:
@@ -118,8 +118,18 @@ def _numbered(
         values = column.to_numpy(dtype=np.float64)
         if not (np.isfinite(values) & (values == np.floor(values))).all():
             raise DataError(f"column {name!r} holds fractional {kind} ids; use whole numbers")
+        if (np.abs(values) >= 2**53).any():
+            raise DataError(
+                f"column {name!r} holds {kind} ids as floats of 2**53 or more, which are not "
+                "exact; give them as integers or strings"
+            )
         column = column.astype(np.int64)
     elif pd.api.types.is_integer_dtype(column.dtype):
+        if len(column) and int(column.max()) >= 2**63:
+            raise DataError(
+                f"column {name!r} holds {kind} ids beyond int64 (largest: {int(column.max())}); "
+                "give them as strings"
+            )
         column = column.astype(np.int64)
     codes, ids = pd.factorize(column)
     if len(ids) < 2:

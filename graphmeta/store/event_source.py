@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,14 +61,16 @@ def file_source(
         if (suffix in CSV) != is_csv:
             kind = "CSV" if is_csv else "Parquet"
             raise DataError(f"{file} is no {kind} file as {files[0]} is; give one kind at a time")
-    damage = {file: found for file in files if (found := _damage(file, columns, is_csv))}
+    with duckdb.connect() as database:
+        reader = database if is_csv else None
+        damage = {file: found for file in files if (found := _damage(file, columns, reader))}
     names = {str(file): reason for file, reason in damage.items()}
     if damage and on_damaged == "error":
         raise damaged(names, len(files))
     whole = [str(file) for file in files if file not in damage]
     if not whole:
         raise DataError(f"all {len(files)} files are damaged; first: {files[0]}")
-    listed = ", ".join(map(_quoted, whole))
+    listed = ", ".join(map(file_literal, whole))
     if is_csv:
         return EventSource(f"read_csv([{listed}], union_by_name = true)", tuple(names))
     return EventSource(f"read_parquet([{listed}])", tuple(names), tuple(whole))
@@ -89,8 +92,9 @@ def damaged(files: Mapping[str, str], n_files: int) -> DataError:
 
 
 def query_source(query: str) -> EventSource:
-    """Return an SQL query as a relation."""
-    return EventSource(f"({query.strip().rstrip(';')})")
+    """Return an SQL query as a relation, which runs whenever it is read."""
+    # What follows stands on a line of its own, or a comment at the end would hide it.
+    return EventSource(f"({query.strip().rstrip(';')}\n)")
 
 
 def table_source(
@@ -127,7 +131,7 @@ def table_source(
             writer.close()
     if writer is None:
         raise DataError("there is no table of interactions; give at least one")
-    return EventSource(f"read_parquet({_quoted(str(path))})")
+    return EventSource(f"read_parquet({file_literal(str(path))})")
 
 
 def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -135,10 +139,10 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     for path in [paths] if isinstance(paths, str | Path) else paths:
         if Path(path).is_dir():
             here = [f for f in Path(path).iterdir() if f.suffix.lower() in PARQUET + CSV]
-        elif has_magic(str(path)):
-            here = [Path(name) for name in glob(str(path))]
+        elif Path(path).is_file():  # Its name may look like a pattern, as in "day[1].csv".
+            here = [Path(path)]
         else:
-            here = [Path(path)] if Path(path).is_file() else []
+            here = [Path(name) for name in glob(str(path))] if has_magic(str(path)) else []
         if not here:
             raise DataNotFoundError(f"no Parquet or CSV file at {path}; check the path")
         found += sorted(here)
@@ -147,26 +151,43 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _damage(file: Path, columns: Sequence[str], is_csv: bool) -> str:
+def _damage(
+    file: Path, columns: Sequence[str], csv_reader: duckdb.DuckDBPyConnection | None
+) -> str:
     """Return what is wrong with a file, as far as its footer tells; an empty string for nothing.
+
+    Args:
+        file: The file.
+        columns: The columns that it must have.
+        csv_reader: Reads the file where it is CSV, else None.
 
     Raises:
         DataError: The file lacks a column.
     """
     if not file.stat().st_size:
         return "empty"
-    if is_csv:
-        return ""
     try:
-        schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
+        present = pq.read_schema(file).names if csv_reader is None else _header(file, csv_reader)
+    except (pa.ArrowException, duckdb.Error, OSError) as error:
         return str(error).splitlines()[0].rstrip(".")
     try:
-        require_columns(schema.names, columns)
+        require_columns(present, columns)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
     return ""
 
 
-def _quoted(text: str) -> str:
+def _header(file: Path, reader: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the columns of a CSV file."""
+    query = f"DESCRIBE SELECT * FROM read_csv({file_literal(str(file))})"
+    return [row[0] for row in reader.execute(query).fetchall()]
+
+
+def file_literal(path: str) -> str:
+    """Return the name of one file for SQL that reads it; no character of it is a wildcard."""
+    return text_literal(escape(path))
+
+
+def text_literal(text: str) -> str:
+    """Return a text as it stands in SQL."""
     return "'" + text.replace("'", "''") + "'"

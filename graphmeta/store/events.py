@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,15 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from graphmeta.errors import ConfigError, DataError, OutOfMemoryError, OutputError
-from graphmeta.store.event_source import EventSource, OnDamaged, damaged, file_source
+from graphmeta.store.event_source import (
+    EventSource,
+    OnDamaged,
+    damaged,
+    file_literal,
+    file_source,
+    query_source,
+    text_literal,
+)
 
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 T = TypeVar("T")
@@ -107,9 +116,14 @@ class Events:
         ]
         where = ""
         if columns.rating is not None:
-            parts.append(f"{_name(columns.rating)}::FLOAT AS rating")
+            rating = f"{_name(columns.rating)}::FLOAT"
+            parts.append(f"{rating} AS rating")
             if columns.min_rating is not None:
-                where = f" WHERE {_name(columns.rating)}::FLOAT >= {columns.min_rating!r}"
+                # What is no number stays, for `check` to refuse.
+                where = (
+                    f" WHERE {rating} >= {columns.min_rating!r} OR {rating} IS NULL "
+                    f"OR NOT isfinite({rating})"
+                )
         if columns.time is not None:
             is_date = self._types[columns.time].startswith(("TIMESTAMP", "DATE"))
             time = _name(columns.time)
@@ -135,8 +149,15 @@ class Events:
         if is_of in WHOLE:
             return f"{name}::BIGINT"
         if is_of in ("FLOAT", "DOUBLE"):
-            # Text that is no number: the cast fails, and says so.
-            return f"(CASE WHEN {name} = floor({name}) THEN {name} ELSE 'x' END)::BIGINT"
+            bad = text_literal(
+                f"column {column!r} holds {kind} ids that are fractional, or floats of 2**53 or "
+                "more, which are not exact; give whole numbers or strings"
+            )
+            return (
+                f"(CASE WHEN {name} IS NULL OR isnan({name}) THEN NULL "
+                f"WHEN {name} = floor({name}) AND abs({name}) < {2**53} THEN {name} "
+                f"ELSE error({bad}) END)::BIGINT"
+            )
         raise DataError(
             f"column {column!r} holds {is_of}; {kind} ids must be whole numbers or strings"
         )
@@ -186,6 +207,36 @@ class Events:
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise OutOfMemoryError(f"{reason.split(' Possible')[0]}; raise memory=") from error
             raise UnreadableError(f"cannot read the interactions: {reason[:400]}") from error
+
+
+def write_query(query: str, columns: Columns, folder: Path, *, memory: str) -> EventSource:
+    """Run an SQL query once, and return the file with what it gave.
+
+    A query that samples, or cuts what has no order, gives other rows each time it runs, but the
+    interactions are read several times.
+
+    Args:
+        query: The query.
+        columns: Which columns hold what; others are not written.
+        folder: Where the file goes.
+        memory: The most that running it may take.
+
+    Raises:
+        DataError: The query fails, a column is missing, or holds what can be no id.
+        ConfigError: `memory` is no amount.
+        OutOfMemoryError: It needs more than `memory`.
+        OutputError: The disk is full.
+    """
+    path, source = folder / "query.parquet", query_source(query)
+    with event_database(":memory:", spill=folder / "spilled", memory=memory) as database:
+        events = Events(database, source, columns)
+        wanted = ", ".join(map(_name, dict.fromkeys(columns.names)))
+        events.run(
+            f"COPY (SELECT {wanted} FROM {source.relation}) TO {text_literal(str(path))} "
+            "(FORMAT parquet)"
+        )
+    shutil.rmtree(folder / "spilled", ignore_errors=True)
+    return EventSource(f"read_parquet({file_literal(str(path))})")
 
 
 def read_whole_files(

@@ -76,8 +76,18 @@ class IdColumn:
         return index
 
     def to_ids(self, index: Tensor) -> NDArray[Any]:
-        """Return the ids of some rows, in the shape of `index`."""
+        """Return the ids of some rows, in the shape of `index`.
+
+        Raises:
+            DataError: There is no such row.
+        """
         rows = index.detach().cpu().numpy()
+        outside = rows[(rows < 0) | (rows >= len(self))]
+        if len(outside):
+            raise DataError(
+                f"row {int(outside[0])} is outside the {len(self)} rows that have ids; leave out "
+                "padding and what is unknown (-1)"
+            )
         out = np.empty(rows.shape, np.int64 if self._are_numbers else object)
         for part, (start, end) in zip(self._parts, pairwise(self._ends.tolist()), strict=True):
             is_here = (rows >= start) & (rows < end)
@@ -87,12 +97,7 @@ class IdColumn:
         return out
 
     def _find_numbers(self, ids: Any) -> NDArray[np.int64]:
-        wanted = np.asarray(ids)
-        if wanted.dtype.kind not in "iu":  # Strings, say: none of them is an id here.
-            is_number = np.array([isinstance(one, int | np.integer) for one in ids], bool)
-            wanted = np.array([int(one) if isinstance(one, int) else 0 for one in ids], np.int64)
-        else:
-            is_number = np.ones(len(wanted), bool)
+        wanted, is_number = _whole_numbers(ids)
         row = np.full(len(wanted), -1)
         for part, start in zip(self._parts, self._ends.tolist(), strict=False):
             known = part.to_numpy()
@@ -109,6 +114,18 @@ class IdColumn:
             if place < len(part) and part[place].as_py() == wanted:
                 return int(start) + place
         return -1
+
+
+def _whole_numbers(ids: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return ids as int64, and which of them are such numbers; the others, say strings, are 0."""
+    wanted = np.asarray(ids)
+    if wanted.dtype.kind in "iu" and np.can_cast(wanted.dtype, np.int64):
+        return wanted.astype(np.int64), np.ones(len(wanted), bool)
+    is_number = np.array(
+        [isinstance(one, int | np.integer) and -(2**63) <= one < 2**63 for one in ids], bool
+    )
+    pairs = zip(ids, is_number, strict=True)
+    return np.array([int(one) if fits else 0 for one, fits in pairs], np.int64), is_number
 
 
 class _Strings(Sequence[str]):

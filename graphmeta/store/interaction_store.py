@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,10 +29,9 @@ from graphmeta.store.event_source import (
     EventSource,
     OnDamaged,
     file_source,
-    query_source,
     table_source,
 )
-from graphmeta.store.events import Columns, read_whole_files
+from graphmeta.store.events import Columns, read_whole_files, write_query
 from graphmeta.store.id_column import IdColumn, read_ids
 from graphmeta.store.ingest import Known, ingest
 from graphmeta.store.segment import Segment, SegmentFiles
@@ -54,6 +54,11 @@ class StoreManifest(BaseModel):
     version: int = 1
     columns: Columns
     segments: tuple[SegmentFiles, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """BLAKE2b of what it says, the digests of all arrays among it."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class InteractionStore:
             path: The folder; there must be none yet.
             source: Parquet or CSV files (a file, a folder, a pattern or several of them), or
                 tables that arrive one after the other, such as `pandas.read_sql(chunksize=)`.
-            query: In their place an SQL query that DuckDB runs; it may name files.
+            query: In their place an SQL query that DuckDB runs, once; it may name files.
             user: Column with user ids.
             item: Column with item ids.
             rating: Column with ratings, or None.
@@ -146,14 +151,32 @@ class InteractionStore:
             DataError: It was written by another version, or a file is missing or cut short.
         """
         path = Path(path)
-        if not (path / MANIFEST).is_file():
-            raise DataNotFoundError(f"no store at {path}; build one with InteractionStore.build")
-        try:
-            manifest = StoreManifest.model_validate(json.loads((path / MANIFEST).read_text()))
-        except (ValidationError, ValueError) as error:
-            raise DataError(f"{path / MANIFEST} is damaged, or of another version") from error
-        if manifest.version != 1:
-            raise DataError(f"{path} has format {manifest.version}; this version reads 1")
+        return cls._of_manifest(path, _read_manifest(path))
+
+    @classmethod
+    def _open_as_it_was(cls, path: Path, n_segments: int, digest: str) -> Self:
+        """Open a store as it was before any appends since.
+
+        Args:
+            path: The folder.
+            n_segments: How many segments there were.
+            digest: That of the manifest.
+
+        Raises:
+            DataNotFoundError: There is no store there.
+            DataError: It was merged or built again since, or is damaged.
+        """
+        found = _read_manifest(path)
+        manifest = found.model_copy(update={"segments": found.segments[:n_segments]})
+        if manifest.digest != digest:
+            raise DataError(
+                f"{path} was merged or built again since it was opened; open it again, and make "
+                "anew the samplers and loaders that read it"
+            )
+        return cls._of_manifest(path, manifest)
+
+    @classmethod
+    def _of_manifest(cls, path: Path, manifest: StoreManifest) -> Self:
         parts = {
             kind: IdColumn(
                 [
@@ -261,9 +284,14 @@ class InteractionStore:
         write_whole(self.path / MANIFEST, partial(_write_manifest, manifest=manifest))
         return type(self).open(self.path)
 
-    def __reduce__(self) -> tuple[Callable[[Path], InteractionStore], tuple[Path]]:
-        """Open the store anew in another process, which then shares its pages."""
-        return type(self).open, (self.path.resolve(),)
+    def __reduce__(self) -> tuple[Callable[..., InteractionStore], tuple[Path, int, str]]:
+        """Open the store anew, as it was, in another process, which then shares its pages."""
+        manifest = self.manifest
+        return type(self)._open_as_it_was, (
+            self.path.resolve(),
+            len(manifest.segments),
+            manifest.digest,
+        )
 
     @property
     def num_users(self) -> int:
@@ -338,7 +366,7 @@ def _ingest(
         raise ConfigError(f"on_damaged={on_damaged!r} must be 'error' or 'skip'")
     folder.parent.mkdir(parents=True, exist_ok=True)
     if query is not None:
-        events: EventSource = query_source(query)
+        events: EventSource = write_query(query, columns, folder.parent, memory=memory)
     elif isinstance(source, str | Path) or (
         isinstance(source, Sequence) and all(isinstance(part, str | Path) for part in source)
     ):
@@ -354,7 +382,8 @@ def _ingest(
         return ingest(some, columns, known, folder, memory=memory)
 
     files = read_whole_files(events, columns, on_damaged, read)
-    (folder.parent / "tables.parquet").unlink(missing_ok=True)
+    for name in ("tables.parquet", "query.parquet"):
+        (folder.parent / name).unlink(missing_ok=True)
     return files
 
 
@@ -382,6 +411,24 @@ def _new_folder(path: Path) -> Iterator[Path]:
         raise OutputError(
             f"cannot write {path}: {reason}; free space or choose another folder"
         ) from error
+
+
+def _read_manifest(path: Path) -> StoreManifest:
+    """Return the manifest of the store in a folder.
+
+    Raises:
+        DataNotFoundError: There is no store there.
+        DataError: The manifest is damaged, or of another version.
+    """
+    if not (path / MANIFEST).is_file():
+        raise DataNotFoundError(f"no store at {path}; build one with InteractionStore.build")
+    try:
+        manifest = StoreManifest.model_validate(json.loads((path / MANIFEST).read_text()))
+    except (ValidationError, ValueError) as error:
+        raise DataError(f"{path / MANIFEST} is damaged, or of another version") from error
+    if manifest.version != 1:
+        raise DataError(f"{path} has format {manifest.version}; this version reads 1")
+    return manifest
 
 
 def _write_manifest(path: Path, *, manifest: StoreManifest) -> None:

@@ -117,7 +117,8 @@ class EpisodeSampler:
         dummy = {t: v.size(1) - 1 for t, v in node_index.items()}
         own = torch.zeros(n, k, dtype=torch.long).where(support.mask, dummy["user"])
         slots = torch.arange(k).expand(n, k).where(support.mask, dummy["item"])
-        shown = self._features.of_support(support, is_training=own_user is not None)
+        own_row = torch.full((n,), -1) if own_user is None else own_user
+        shown = self._features.of_support(support, is_training=own_row >= 0)
         of_edges = self._features.of_edges
         rates, rates_x = _pad_edges(
             row[drawn],
@@ -135,7 +136,6 @@ class EpisodeSampler:
         )
         edge_index: dict[EdgeType, Tensor] = {RATES: rates, REV_RATES: reverse}
         edge_attr: dict[EdgeType, Tensor] = {RATES: rates_x, REV_RATES: reverse_x}
-        own_row = torch.full((n,), -1) if own_user is None else own_user
         voters = None
         if self.num_voters is not None:
             drawn, user, _ = self._other_users(draw, item[row, slot], of_row, self.num_voters)

@@ -47,13 +47,16 @@ class RelationFeatures:
         item_log = known.item_degree[item].log1p() - known.item_mean
         return torch.stack([rating, recency, user_log, item_log], dim=1)
 
-    def of_support(self, support: Support, *, is_training: bool) -> Tensor:
+    def of_support(self, support: Support, *, is_training: Tensor | bool) -> Tensor:
         """Return the features of support edges; float32, `[n_users, k, EDGE_DIM]`.
 
         Args:
             support: What the users have shown.
-            is_training: The users are training users, whose own edge is not counted in the
-                degree of an item, as a new user's is not.
+            is_training: Which users, or whether all, are training users, whose own edge is not
+                counted in the degree of an item, as a new user's is not.
+
+        Shapes:
+            is_training: bool, `[n_users]`.
         """
         mask, known = support.mask, self._known
         out = torch.zeros(*mask.shape, EDGE_DIM)
@@ -64,7 +67,8 @@ class RelationFeatures:
             age = (time.amax(1, keepdim=True) - time).where(mask, 0.0)
             out[..., 1] = -(age / _DAY).log1p().float()
         out[..., 2] = support.size.float().log1p().unsqueeze(1) - known.user_mean
-        degree = known.item_degree[support.item_index.clamp(min=0)] - float(is_training)
+        own_edge = torch.as_tensor(is_training).float().reshape(-1, 1)
+        degree = known.item_degree[support.item_index.clamp(min=0)] - own_edge
         out[..., 3] = degree.clamp(min=0).log1p() - known.item_mean
         return out * mask.unsqueeze(-1)
 

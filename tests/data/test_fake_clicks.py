@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from graphmeta.data import ColdUsers, split_cold_users
+from graphmeta.data import ColdUsers, split_cold_users, split_cross_domain, with_domains
 from graphmeta.data.cold_users import Support
 from graphmeta.data.fake_clicks import own_items, with_clicked_users, with_clicks
 from graphmeta.errors import ConfigError, DataError
@@ -65,6 +65,21 @@ def test_clicked_users_show_the_click_and_keep_their_query(users: ColdUsers) -> 
     assert clicked.query_index is users.query_index
     assert clicked.first.time is not None
     assert clicked.first.time.shape == clicked.first.item_index.shape
+
+
+def test_clicks_come_after_what_is_known_before(planted_graph: HeteroData) -> None:
+    domains = {item: "ab"[row % 2] for row, item in enumerate(planted_graph["item"].id_map.ids)}
+    users = split_cross_domain(with_domains(planted_graph, domains), "a", k_max=3).test
+    assert users.before is not None
+    free = (~own_items(users)).int().argmax(1, keepdim=True)
+    clicked = with_clicked_users(users, free, k=2)
+    shown = clicked.support(3).item_index
+    assert torch.equal(shown[:, :-1], users.support(2).item_index)
+    assert torch.equal(shown[:, -1:], free)
+    known = users.before.item_index.amax(1)
+    rows = (known >= 0).nonzero().flatten()
+    with pytest.raises(DataError, match="of the user's own"):
+        with_clicked_users(users.select(rows), known[rows].unsqueeze(1), k=2)
 
 
 def test_clicked_users_that_cannot_be(users: ColdUsers) -> None:

@@ -2,7 +2,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from graphmeta.data import from_file, from_frame, from_sql
+from graphmeta.data import from_file, from_frame, from_sql, read_file
 from graphmeta.errors import DataError, DataNotFoundError
 
 FRAME = pd.DataFrame({"user": [1, 1, 2], "item": ["x", "y", "y"], "stars": [1.0, 2.0, 3.0]})
@@ -35,6 +35,14 @@ def test_a_parquet_file_cut_in_half_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=r"cannot read .*half\.parquet"):
         from_file(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_name_that_looks_like_a_pattern(tmp_path, suffix):
+    for name, frame in (("day1", FRAME), ("day[1]", FRAME.assign(user=[7, 8, 9]))):
+        path = tmp_path / f"{name}.{suffix}"
+        frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    assert read_file(path)["user"].tolist() == [7, 8, 9]
 
 
 def test_missing_file_and_column(tmp_path):

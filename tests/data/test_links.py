@@ -10,14 +10,18 @@ from graphmeta.data import (
     ColdSplit,
     ColdUsers,
     from_frame,
+    inject_profiles,
+    join_domains,
     planted_interactions,
     split_cold_items,
     split_cold_users,
     split_cross_domain,
+    split_domains,
     split_global_time,
     target_alone,
     with_domains,
     with_links,
+    without_users,
 )
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.links import TRUSTS, LinkLists, translated_links
@@ -53,6 +57,17 @@ def _brought(users: ColdUsers, split: ColdSplit) -> set[tuple[str, str]]:
         for row in rows
         if row >= 0
     }
+
+
+def test_links_stay_where_the_graph_changes_otherwise(linked: HeteroData) -> None:
+    attacked = inject_profiles(linked, torch.tensor([0]), profile_size=3)
+    assert _pairs(attacked) == _pairs(linked)
+    left = without_users(linked, torch.from_numpy(linked["user"].id_map.ids == "u5"))
+    assert _pairs(left) == {pair for pair in _pairs(linked) if "u5" not in pair}
+    domains = {item: "ab"[row % 2] for row, item in enumerate(linked["item"].id_map.ids)}
+    apart = split_domains(with_domains(linked, domains))
+    assert torch.equal(apart[TRUSTS].edge_index, linked[TRUSTS].edge_index)
+    assert torch.equal(join_domains(apart)[TRUSTS].edge_index, linked[TRUSTS].edge_index)
 
 
 def test_what_is_no_link_is_left_out() -> None:

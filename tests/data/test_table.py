@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphmeta.data import feature_matrix, from_frame
+from graphmeta.data import feature_matrix, from_frame, read_file
 from graphmeta.errors import ConfigError, DataError
 
 
@@ -72,6 +72,18 @@ def test_rare_tokens_and_categories_are_left_out():
         ({"user": [1, 1, 1, 1]}, {}, r"holds one user only \(1\)"),
         ({"item": [1, 1, 1, 1]}, {}, "holds one item only"),
         ({"user": [1.5, 2, 3, 4]}, {}, "fractional user ids"),
+        ({"user": [1e20, 2e20, 3, 4]}, {}, r"'user' holds user ids as floats of 2\*\*53 or more"),
+        ({"item": [-(2.0**53), 2, 3, 4]}, {}, "'item' holds item ids as floats of 2"),
+        (
+            {"user": np.array([2**63 + 5, 1, 2, 3], np.uint64)},
+            {},
+            rf"ids beyond int64 \(largest: {2**63 + 5}\); give them as strings",
+        ),
+        (
+            {"item": pd.Series([2**63, 1, 2, 3], dtype="UInt64").astype("category")},
+            {},
+            "ids beyond int64",
+        ),
         ({"time": [0, -1, 2, 3]}, {"time": "time"}, "time column 'time' is negative in 1 of 4"),
         ({"time": [0, np.inf, 2, 3]}, {"time": "time"}, "not finite in 1 of 4 rows"),
         ({"rating": ["1", "good", "2", "3"]}, {"rating": "rating"}, "not numeric .*'good'"),
@@ -81,6 +93,41 @@ def test_rare_tokens_and_categories_are_left_out():
 def test_bad_input_is_one_clear_line(change, options, match):
     with pytest.raises(DataError, match=match):
         from_frame(frame().assign(**change), **options)
+
+
+def test_the_largest_ids():
+    users = np.array([2**63 - 1, 2**53 + 1, 2**53, 0], np.uint64)
+    graph = from_frame(frame().assign(user=users, item=[2.0**53 - 1, -7, 0, 1]))
+    assert graph["user"].id_map.ids.tolist() == users.tolist()
+    assert graph["item"].id_map.ids.tolist() == [2**53 - 1, -7, 0, 1]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set, np.array])
+def test_lists_are_tokens(kind):
+    tags = [kind(["y", "x|z"]), kind(["x|z"]), kind([]), None, "y|w"]
+    table = pd.DataFrame({"item": [1, 2, 3, 4, 5], "tags": pd.Series(tags, dtype=object)})
+    features = feature_matrix(table, id="item", multi_hot=["tags"])
+    assert features.names == ("tags=w", "tags=x|z", "tags=y")
+    assert features.x.tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 1]]
+    with pytest.raises(DataError, match="feature column 'tags' holds lists; name it in multi_hot"):
+        feature_matrix(table, id="item", categorical=["tags"])
+
+
+def test_lists_from_a_file(tmp_path):
+    table = pd.DataFrame({"item": [1, 2], "tags": [["a", "b"], ["b"]]})
+    table.to_parquet(tmp_path / "items.parquet")
+    table = read_file(tmp_path / "items.parquet")
+    features = feature_matrix(table, id="item", multi_hot=["tags"])
+    assert features.names == ("tags=a", "tags=b")
+    assert features.x.tolist() == [[1, 1], [0, 1]]
+
+
+def test_a_missing_date_is_the_mean():
+    dates = pd.to_datetime(["2001-01-01", None, "2001-01-03"])
+    features = feature_matrix(
+        pd.DataFrame({"item": [1, 2, 3], "date": dates}), id="item", numeric=["date"]
+    )
+    assert features.x.flatten().tolist() == pytest.approx([-1, 0, 1])
 
 
 def test_an_empty_table_is_refused():

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -216,11 +218,87 @@ def test_dates_and_a_least_rating(tmp_path: Path) -> None:
         InteractionStore.build(tmp_path / "none", frame, **RATED, min_rating=6)
 
 
+@pytest.mark.parametrize("end", ["", ";", " -- all of it"])
+def test_a_query_runs_once(tmp_path: Path, end: str) -> None:
+    query = (
+        "SELECT i // 10 AS user, i % 1000 AS item, 'x' AS rest FROM range(5000) r(i) "
+        f"WHERE random() < 0.1{end}"
+    )
+    store = InteractionStore.build(tmp_path / "store", query=query)
+    graph: Any = store.to_graph()["user", "rates", "item"]
+    # Users and items come from the rows that are kept, so each has one.
+    assert torch.bincount(graph.edge_index[0], minlength=store.num_users).min() > 0
+    assert torch.bincount(graph.edge_index[1], minlength=store.num_items).min() > 0
+    after = store.append(query=query)
+    assert after.num_edges > store.num_edges
+    assert {path.name for path in tmp_path.rglob("*")}.isdisjoint({"query.parquet", "spilled"})
+    with pytest.raises(DataError, match="no column 'rating' among user, item, rest"):
+        InteractionStore.build(tmp_path / "other", query=query, rating="rating")
+
+
+@pytest.mark.parametrize("rating", [None, np.nan, -np.inf])
+def test_a_least_rating_hides_no_missing_rating(tmp_path: Path, rating: float | None) -> None:
+    path = tmp_path / "in.parquet"
+    table = pa.table({"user": [1, 2, 3], "item": [1, 2, 3], "rating": [5.0, 1.0, rating]})
+    pq.write_table(table, path)
+    with pytest.raises(DataError, match="column 'rating' is not finite in 1 of 2 rows"):
+        InteractionStore.build(tmp_path / "store", path, rating="rating", min_rating=2)
+
+
+def test_every_csv_file_needs_the_columns(tmp_path: Path) -> None:
+    folder = in_files(tmp_path / "in", interactions(), 3, "csv")
+    renamed = folder / "part-1.csv"
+    pd.read_csv(renamed).rename(columns={"rating": "stars"}).to_csv(renamed, index=False)
+    with pytest.raises(DataError, match=r"part-1.csv: no column 'rating' among .*stars"):
+        InteractionStore.build(tmp_path / "store", folder, **RATED, min_rating=1)
+    store = InteractionStore.build(tmp_path / "store", folder)
+    assert store.num_edges == 480
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_names_that_look_like_patterns(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "a[b]").mkdir()
+    folder = in_files(tmp_path / "a[b]" / "in", interactions(), 2, suffix)
+    (folder / f"part-1.{suffix}").rename(folder / f"part-[0].{suffix}")
+    store = InteractionStore.build(tmp_path / "a[b]" / "store", folder, **RATED)
+    assert rows_of(store) == wanted(interactions())
+    one = InteractionStore.build(tmp_path / "one", folder / f"part-[0].{suffix}", **RATED)
+    assert rows_of(one) == wanted(interactions()[240:])
+    tables = InteractionStore.build(tmp_path / "a[b]" / "tables", interactions(), **RATED)
+    assert rows_of(tables) == rows_of(store)
+
+
+def test_numbers_are_found_among_others(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user": [0, 0, 5, 5], "item": [0, 1, 0, 1]})
+    ids = InteractionStore.build(tmp_path / "store", frame).user_ids
+    assert ids.find(pd.Series([5, None], dtype="Int64")).tolist() == [1, -1]
+    assert ids.find([np.int64(5), "x", 0, 2**70]).tolist() == [1, -1, 0, -1]
+    assert ids.find(np.array([5, 2**64 - 1], dtype=np.uint64)).tolist() == [1, -1]
+    for row in (-1, 2):
+        with pytest.raises(DataError, match=f"row {row} is outside the 2 rows that have ids"):
+            ids.to_ids(torch.tensor([0, row]))
+
+
 def test_a_store_opens_in_another_process_by_its_path(tmp_path: Path) -> None:
     store = InteractionStore.build(tmp_path / "store", interactions(), **RATED)
     sent = pickle.dumps(store)
     assert len(sent) < 500
     assert rows_of(pickle.loads(sent)) == rows_of(store)
+
+
+def test_a_store_opens_in_another_process_as_it_was(tmp_path: Path) -> None:
+    store = InteractionStore.build(tmp_path / "store", interactions(), **RATED)
+    sent = pickle.dumps(store)
+    after = store.append(interactions(1))
+    found = pickle.loads(sent)
+    assert (rows_of(found), found.manifest) == (rows_of(store), store.manifest)
+    after.compact()
+    with pytest.raises(DataError, match="was merged or built again since it was opened; open it"):
+        pickle.loads(sent)
+    shutil.rmtree(tmp_path / "store")
+    InteractionStore.build(tmp_path / "store", interactions(3), **RATED)
+    with pytest.raises(DataError, match="was merged or built again since it was opened; open it"):
+        pickle.loads(sent)
 
 
 def test_what_is_open_stays_as_it_was(tmp_path: Path) -> None:
@@ -370,7 +448,9 @@ def bad(**changed: Any) -> pd.DataFrame:
     ("frame", "options", "match"),
     [
         (bad(user=["u1"] * 479 + [None]), {}, "1 of 480 ids in column 'user' are missing"),
-        (bad(item=0.5), {}, "cannot read the interactions: .*"),
+        (bad(user=[1.0] * 479 + [None]), {}, "1 of 480 ids in column 'user' are missing"),
+        (bad(item=0.5), {}, "column 'item' holds item ids that are fractional, or floats of 2"),
+        (bad(item=2.0**53), {}, "column 'item' holds item ids that are fractional, or floats of 2"),
         (bad(item=True), {}, "column 'item' holds BOOLEAN; item ids must be whole numbers"),
         (bad(item=1), {}, "one user or one item only"),
         (bad(time=-1), {"time": "time"}, "column 'time' is not finite, or negative, in 480"),

@@ -65,6 +65,18 @@ def test_own_user_is_never_in_the_subgraph(graph: HeteroData) -> None:
     assert not bool((episodes.node_index_dict["user"] == own.unsqueeze(1)).any())
 
 
+def test_a_new_user_is_new_beside_training_users(graph: HeteroData) -> None:
+    own = graph[RATES].edge_index[0, torch.tensor([0, 1, 2, 3])]
+    everyone, nobody = sample(graph, own_user=own), sample(graph)
+    mixed = sample(graph, own_user=own.where(torch.tensor([True, False, True, False]), -1))
+    for row, wanted in enumerate((everyone, nobody, everyone, nobody)):
+        for edge_type in (RATES, REV_RATES):
+            found = mixed.edge_attr_dict[edge_type][row, :3]
+            assert torch.equal(found, wanted.edge_attr_dict[edge_type][row, :3])
+    rates = (one.edge_attr_dict[RATES][0, 0, 3] for one in (everyone, nobody))
+    assert next(rates) < next(rates)
+
+
 def test_support_comes_first_and_is_one_node_even_if_drawn_again(graph: HeteroData) -> None:
     episodes = sample(graph, fanout=(-1, -1))
     item = episodes.node_index_dict["item"]

@@ -128,3 +128,13 @@ def test_as_pygs_graph_store(store: InteractionStore) -> None:
         graph.put_edge_index((user, item), forward)
     with pytest.raises(DataError, match="are not removed"):
         graph.remove_edge_index(forward)
+
+
+def test_a_sampler_in_another_process_reads_what_it_read(tmp_path: Path) -> None:
+    store = InteractionStore.build(tmp_path / "store", frames(1)[0], **RATED)
+    sampler = EpisodeSampler(store, num_neighbors=(-1, -1))
+    sent, support = pickle.dumps(sampler), Support(torch.tensor([[0, 1]]))
+    store.append(frames(2)[1])
+    found, wanted = (one.sample(support, seed=0) for one in (pickle.loads(sent), sampler))
+    for kind, nodes in wanted.node_index_dict.items():
+        assert torch.equal(found.node_index_dict[kind], nodes)
