@@ -70,7 +70,7 @@ class WithAdapters(nn.Module):
         self.encoder = encoder
         self.channels = channels
         self.adapters = nn.ModuleDict({t: Adapter(channels, bottleneck) for t in node_types})
-        self.edge_dim = int(getattr(encoder, "edge_dim", 0))
+        self.edge_dim = int(getattr(encoder, "edge_dim", 0) or 0)
         self.trims_to_user = bool(getattr(encoder, "trims_to_user", False))
 
     def forward(

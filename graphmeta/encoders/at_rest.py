@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 T = TypeVar("T")
+
+
+class _Steps:
+    """Counts the steps of all optimisers: a fused one writes without raising a version."""
+
+    n = 0
+
+    @classmethod
+    def note(cls, *_: Any) -> None:
+        cls.n += 1
+
+
+register_optimizer_step_post_hook(_Steps.note)
 
 
 class AtRest(Generic[T]):
     """Keeps what was made from some weights, and makes it anew where one has changed since.
 
-    A change is another tensor, another place in memory, or another version, which every write in
-    place raises. Where gradients are asked for nothing is kept, since they would be lost.
+    A change is another tensor, another place in memory, or another version, which writes in place
+    raise. A fused optimiser's do not, so that a step of any optimiser counts as a change too. Where
+    gradients are asked for nothing is kept, since they would be lost.
     """
 
     def __init__(self) -> None:
@@ -48,12 +63,17 @@ class AtRest(Generic[T]):
 
 def _recognises(weights: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], bool]:
     # Not their addresses alone: a new tensor may lie where a dead one lay.
+    n_steps = _Steps.n
     known = [(weakref.ref(weight), weight.data_ptr(), weight._version) for weight in weights]
 
     def is_of(others: Sequence[Tensor]) -> bool:
-        return len(others) == len(known) and all(
-            ref() is other and place == other.data_ptr() and version == other._version
-            for (ref, place, version), other in zip(known, others, strict=True)
+        return (
+            n_steps == _Steps.n
+            and len(others) == len(known)
+            and all(
+                ref() is other and place == other.data_ptr() and version == other._version
+                for (ref, place, version), other in zip(known, others, strict=True)
+            )
         )
 
     return is_of

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.spectrum import right_singular
@@ -66,8 +67,13 @@ class ItemTable(nn.Module):
         self.embedding, self.output = nn.Parameter(embedding), nn.Parameter(output)
         self.user_vector = nn.Parameter(torch.zeros(channels))
         features = {t: graph[t].x if "x" in graph[t] else None for t in ("user", "item")}
+        # Not drawn, as they start at zero: PyTorch would draw from the caller's generator.
         self.maps = nn.ModuleDict(
-            {t: nn.Linear(x.size(1), channels) for t, x in features.items() if x is not None}
+            {
+                t: skip_init(nn.Linear, x.size(1), channels)
+                for t, x in features.items()
+                if x is not None
+            }
         )
         for parameter in self.maps.parameters():
             nn.init.zeros_(parameter)

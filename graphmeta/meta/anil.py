@@ -8,6 +8,8 @@ from torch import nn
 
 from graphmeta.meta.maml import MAML
 
+PARAMETERS = (nn.ParameterDict, nn.ParameterList)
+
 
 class ANIL(MAML):
     """MAML that adapts the last module of the encoder and nothing else.
@@ -30,7 +32,12 @@ class ANIL(MAML):
 def last_module(encoder: nn.Module) -> str:
     """Return the prefix of the parameters of the last module, empty where all are in one.
 
-    Wrappers that hold a single module are opened; then the last of several counts.
+    Wrappers that hold a single module are opened; then the last of several counts. Those of a
+    `ModuleDict`, such as one per node type, count together, and so do a module's parameters, a
+    `ParameterDict` of them too, with all else in that module.
+
+    Args:
+        encoder: The module to look into.
     """
     prefix = ""
     while True:
@@ -40,7 +47,10 @@ def last_module(encoder: nn.Module) -> str:
             if next(child.parameters(), None) is not None
         ]
         own = next(encoder.parameters(recurse=False), None) is not None
+        own = own or any(isinstance(child, PARAMETERS) for _, child in children)
         if own or not children:
+            return prefix
+        if len(children) > 1 and isinstance(encoder, nn.ModuleDict) and prefix:
             return prefix
         name, encoder = children[-1]
         prefix += f"{name}."

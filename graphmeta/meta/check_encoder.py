@@ -38,7 +38,7 @@ class EncoderReport:
 def check_encoder(encoder: nn.Module, *, channels: int) -> EncoderReport:
     """Try an encoder on a few users of a small planted graph, as MAML would use it.
 
-    The encoder itself is left as it was; a copy is tried.
+    The encoder itself is left as it was; a copy is tried, in float32 on the CPU.
 
     Args:
         encoder: Any module with `forward(x_dict, edge_index_dict) -> {type: Tensor}` for the node
@@ -52,7 +52,7 @@ def check_encoder(encoder: nn.Module, *, channels: int) -> EncoderReport:
         return _refused(
             "its shapes are lazy; run one batch through it first, or give the widths as numbers"
         )
-    encoder = copy.deepcopy(encoder)
+    encoder = copy.deepcopy(encoder).to("cpu", torch.float32)
     graph = from_frame(planted_interactions(30, 20, per_user=6), time="time")
     head = CatalogueHead(graph, channels=channels)
     support = Support(torch.tensor([[0, 1, 2], [3, 4, -1], [5, 6, 7]]))

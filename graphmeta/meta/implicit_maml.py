@@ -105,15 +105,15 @@ class ImplicitMAML(MAML):
         solved = _Optimum.apply(multiply, self.cg_steps, *tensors)  # type: ignore[no-untyped-call]
         return dict(zip(phi, solved, strict=True))
 
-    def _descend(
-        self, fast: FastWeights, gradients: Sequence[Tensor | None], step: int
-    ) -> FastWeights:
+    def _slopes(
+        self, fast: FastWeights, gradients: Sequence[Tensor | None]
+    ) -> Sequence[Tensor | None]:
+        """Return the gradients with the pull towards the shared weights."""
         shared = self.shared_weights(len(next(iter(fast.values()))))
-        pulled = [
+        return [
             None if gradient is None else gradient + self.proximal * (w - shared[name]).detach()
             for (name, w), gradient in zip(fast.items(), gradients, strict=True)
         ]
-        return super()._descend(fast, pulled, step)
 
     def _system(
         self, inner_loss: Callable[[FastWeights], Tensor], phi: FastWeights

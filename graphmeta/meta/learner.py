@@ -183,12 +183,7 @@ class Learner(nn.Module, ABC):
                 out = functional_call(self.encoder, weights, tuple(arguments), options)
             else:
                 out = self.encoder(*arguments, **options)
-            if "user" not in out:
-                raise EncoderError(
-                    f"{type(self.encoder).__name__} returned node types {list(out)} without 'user'"
-                )
-            z: Tensor = out["user"][0]
-            return z
+            return _user_of(out, self.encoder)[0]
 
         if not self.is_batched:
             each = [
@@ -206,6 +201,16 @@ class Learner(nn.Module, ABC):
             ) from error
         return z
 
+    def _for_head(self, z: Tensor, head: CatalogueHead) -> Tensor:
+        """Return the embeddings, which must be as wide as the items'; `[n_episodes, channels]`."""
+        channels = head.table.channels
+        if z.size(-1) != channels:
+            raise EncoderError(
+                f"{type(self.encoder).__name__} embeds a user in {z.size(-1)} numbers, not in "
+                f"channels={channels}; make its output as wide as the item embeddings"
+            )
+        return z
+
     def embed(self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead) -> Tensor:
         """Return the users' embeddings that the head scores: the fast weights', or the encoder's.
 
@@ -215,11 +220,14 @@ class Learner(nn.Module, ABC):
             head: Embeds the nodes.
 
         Shapes:
-            output: float32, `[n_episodes, out_channels]`.
+            output: float32, `[n_episodes, channels]`.
+
+        Raises:
+            EncoderError: As `encode`, or the embeddings are not as wide as the items'.
         """
         if USER in fast and USER not in self.adapted_names:
             return fast[USER]
-        return self.encode(episodes, fast, head.x_dict(episodes))
+        return self._for_head(self.encode(episodes, fast, head.x_dict(episodes)), head)
 
     def score(
         self,
@@ -242,6 +250,23 @@ class Learner(nn.Module, ABC):
         """
         scores: Tensor = head(self.embed(episodes, fast, head), episodes, items)
         return scores
+
+
+def _user_of(out: object, encoder: nn.Module) -> Tensor:
+    """Return the users' embeddings among an encoder's output; `[n_users, out_channels]`."""
+    name, wanted = type(encoder).__name__, "return {'user': [n_users, channels], ...}"
+    if not isinstance(out, Mapping):
+        raise EncoderError(f"{name} returned a {type(out).__name__}, not a dict; {wanted}")
+    if "user" not in out:
+        raise EncoderError(f"{name} returned node types {list(out)} without 'user'; {wanted}")
+    user = out["user"]
+    if not isinstance(user, Tensor):
+        raise EncoderError(
+            f"{name} returned a {type(user).__name__} for 'user', not a tensor; {wanted}"
+        )
+    if user.dim() != 2:
+        raise EncoderError(f"{name} returned users in {user.dim()} dimensions, not in 2; {wanted}")
+    return user
 
 
 def _row(part: Mapping[Any, Tensor], i: int) -> dict[Any, Tensor]:

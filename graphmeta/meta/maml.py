@@ -169,7 +169,8 @@ class MAML(Learner):
                 gradients = torch.autograd.grad(
                     loss.sum(), list(fast.values()), create_graph=second_order, allow_unused=True
                 )
-                finite = self._checked([*fast], loss, gradients, step, first_row)
+                slopes = self._slopes(fast, gradients)
+                finite = self._checked([*fast], loss, slopes, step, first_row)
                 fast = self._descend(fast, finite, step)
         return fast
 
@@ -177,7 +178,7 @@ class MAML(Learner):
         self, episodes: EpisodeBatch, fast: FastWeights, head: CatalogueHead
     ) -> Tensor:
         """Return each user's loss on the items that the encoder sees; `[n_episodes]`."""
-        z = self.encode(episodes, fast, head.x_dict(episodes))
+        z = self._for_head(self.encode(episodes, fast, head.x_dict(episodes)), head)
         support = episodes.support
         each = head.inner_log_share(z, episodes, support.item_index.clamp(min=0))
         if support.weight is not None:
@@ -192,12 +193,19 @@ class MAML(Learner):
         v = len(held_out.views) // n
         repeated = {name: w.repeat_interleave(v, 0) for name, w in fast.items()}
         z = self.encode(held_out.views, repeated, head.x_dict(held_out.views))
+        z = self._for_head(z, head)
         log_share = head.inner_log_share(z, held_out.views, held_out.target.unsqueeze(1))
         return (-log_share.squeeze(1) * held_out.weight).view(n, v).sum(1)
 
     def step_sizes(self, step: int) -> Sequence[Tensor]:
         """Return the step sizes of one step: a number for each adapted parameter."""
         return self.log_step_size[step].exp().unbind()
+
+    def _slopes(
+        self, fast: FastWeights, gradients: Sequence[Tensor | None]
+    ) -> Sequence[Tensor | None]:
+        """Return the gradients of all that a step descends, given those of the inner loss."""
+        return gradients
 
     def _descend(
         self, fast: FastWeights, gradients: Sequence[Tensor | None], step: int

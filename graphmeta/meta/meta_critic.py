@@ -161,7 +161,8 @@ class MetaCritic(MAML):
         is_shown = episodes.support.size > 0
 
         def loss(fast: FastWeights) -> Tensor:
-            scores = head.inner_scores(self.encode(episodes, fast, x_dict), episodes)
+            z = self._for_head(self.encode(episodes, fast, x_dict), head)
+            scores = head.inner_scores(z, episodes)
             predicted = scores[:, items].log_softmax(1) + math.log(len(items))
             read = torch.cat([torch.stack([predicted, popularity], 2), task], 2)
             return self.critic(read).squeeze(2).mean(1) * is_shown

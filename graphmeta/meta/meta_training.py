@@ -153,6 +153,7 @@ class MetaTrainer:
             **self.loader.settings(),
             **{name: getattr(self, name) for name in names},
             "learner": type(self.learner).__name__,
+            **_told_by(self.learner),
             "a model with the hash": hashlib.sha256(shapes).hexdigest()[:8],
         }
 
@@ -273,6 +274,18 @@ class MetaTrainer:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.losses = state["losses"].tolist()
         self._generator.set_state(state["generator"])
+
+
+def _told_by(learner: Learner) -> dict[str, object]:
+    """Return the learner's settings: its plain public attributes, and the names that adapt."""
+    plain = {
+        f"learner.{name}": value
+        for name, value in vars(learner).items()
+        if isinstance(value, bool | int | float | str | None)
+        and not name.startswith("_")
+        and name != "training"
+    }
+    return {**plain, "learner.adapted_names": learner.adapted_names}
 
 
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

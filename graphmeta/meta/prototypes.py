@@ -96,7 +96,7 @@ class Prototypes(Learner):
             ConfigError: The head's embeddings are not `channels` wide.
         """
         refuse_other_width(head, self.channels)
-        z = self.encode(episodes, {}, head.x_dict(episodes))
+        z = self._for_head(self.encode(episodes, {}, head.x_dict(episodes)), head)
         support = episodes.support
         shown = self._embed(support.item_index.clamp(min=0), head) * support.mask.unsqueeze(2)
         return {USER: z, PROTOTYPE: shown.sum(1) / support.size.clamp(min=1).unsqueeze(1)}

@@ -84,7 +84,7 @@ class RelationNetwork(Learner):
         """
         refuse_other_width(head, self.channels)
         x_dict = head.x_dict(episodes)
-        z = self.encode(episodes, {}, x_dict)
+        z = self._for_head(self.encode(episodes, {}, x_dict), head)
         shown = x_dict["item"][:, : episodes.support.item_index.size(1)]
         return {USER: z, SUPPORT: self.support(shown) + self.context(z).unsqueeze(1)}
 

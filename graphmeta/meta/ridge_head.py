@@ -65,11 +65,13 @@ class RidgeHead(Learner):
         Shapes:
             output: `user`, float32, `[n_episodes, c]`.
         """
-        z = self.encode(episodes, {}, head.x_dict(episodes))
+        z = self._for_head(self.encode(episodes, {}, head.x_dict(episodes)), head)
         support = episodes.support
         items, scale = head.table.output, head.table.channels**-0.5
         gram = self._gram.get([items], lambda: scale**2 * items.T @ items)
-        shown = items[support.item_index.clamp(min=0)] * (scale * support.mask.unsqueeze(2))
+        # Not `items[...]`: threads add up the gradient of that in any order.
+        shown = nn.functional.embedding(support.item_index.clamp(min=0), items)
+        shown = shown * (scale * support.mask.unsqueeze(2))
         solved = self.solve(z, gram, shown, support.size)
         return {USER: torch.where((support.size > 0).unsqueeze(1), solved, z)}
 
@@ -93,8 +95,10 @@ class RidgeHead(Learner):
         columns = torch.cat([right, shown.reshape(n * k, c)]).T
         solved = torch.cholesky_solve(columns, factor).T
         plain, heard = solved[:n], solved[n:].view(n, k, c)
-        extra = (share - negatives).clamp(min=1e-6)
-        inner = shown @ heard.transpose(1, 2) + torch.diag_embed((1 / extra).expand(n, k))
-        misfit = (shown @ plain.unsqueeze(2)).squeeze(2)
+        # (I + e F_S A^-1 F_S^T) x = e F_S A^-1 b: e = 1/k - g, not inverted, may be 0 or below.
+        extra = share - negatives
+        each = torch.eye(k, dtype=gram.dtype, device=gram.device)
+        inner = each + extra.unsqueeze(2) * (shown @ heard.transpose(1, 2))
+        misfit = extra * (shown @ plain.unsqueeze(2)).squeeze(2)
         correction = torch.linalg.solve(inner, misfit.unsqueeze(2)).squeeze(2)
         return plain - (correction.unsqueeze(1) @ heard).squeeze(1)

@@ -36,6 +36,12 @@ def test_starts_as_the_encoder_itself() -> None:
         assert all(torch.equal(found[t], wanted[t]) for t in wanted)
 
 
+def test_no_relation_features_are_told_by_none_too() -> None:
+    encoder = Doubling()
+    encoder.edge_dim = None  # As PyG's layers have it.
+    assert WithAdapters(encoder, channels=2).edge_dim == 0
+
+
 def test_adds_the_bottleneck_of_each_type() -> None:
     adapted = WithAdapters(Doubling(), channels=2, bottleneck=1)
     assert adapted.edge_dim == 0

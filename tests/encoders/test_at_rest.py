@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +30,21 @@ def test_it_is_made_once_until_a_weight_changes() -> None:
         for copied in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
             copied.get([other], make)
     assert len(calls) == 5
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_of_an_optimiser_is_noticed(fused: bool) -> None:
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight], lr=0.5, weight_decay=0.0, fused=fused)
+    kept: AtRest[Tensor] = AtRest()
+    with torch.no_grad():
+        assert kept.get([weight], lambda: 2 * weight).tolist() == [2.0, 2.0]
+    for at in (1.0, 0.0):  # Adam's first steps are as long as lr.
+        weight.grad = torch.ones(2)
+        optimizer.step()
+        with torch.no_grad():
+            found = kept.get([weight], lambda: 2 * weight)
+        torch.testing.assert_close(found, torch.full((2,), at), atol=1e-4, rtol=0)
 
 
 def test_gradients_are_not_lost() -> None:

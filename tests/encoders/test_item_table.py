@@ -78,6 +78,18 @@ def test_user_features_are_the_episode_users_own_and_padding_is_zero() -> None:
     torch.testing.assert_close(x_dict["item"][0, 0], table.embedding[0])
 
 
+def test_the_callers_generator_is_left_alone() -> None:
+    graph = HeteroData()
+    graph["user"].x, graph["item"].x = torch.ones(3, 2), torch.ones(4, 5)
+    graph[RATES].edge_index = torch.tensor([[0, 1, 2], [0, 1, 3]])
+    before = torch.get_rng_state()
+    table = ItemTable(graph, channels=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert {n: m.weight.shape for n, m in table.maps.items()} == {"user": (2, 2), "item": (2, 5)}
+    assert not any(bool(p.any()) for p in table.maps.parameters())
+    assert all(p.requires_grad for p in table.maps.parameters())
+
+
 def test_same_seed_same_table() -> None:
     first, second = (ItemTable(make_graph(), channels=4, seed=5) for _ in range(2))
     assert torch.equal(first.embedding, second.embedding)

@@ -72,11 +72,16 @@ def encoder_of(graph: HeteroData, *, seed: int) -> RelationEncoder:
 
 
 def trainer_of(
-    kind: type[MAML] = MAML, *, weights_seed: int = 0, batch_size: int = 8, **options: Any
+    kind: type[MAML] = MAML,
+    *,
+    weights_seed: int = 0,
+    batch_size: int = 8,
+    first_order: bool = True,
+    **options: Any,
 ) -> MetaTrainer:
     graph = two_groups()
     encoder = encoder_of(graph, seed=weights_seed)
-    learner = kind(encoder, adapt=("layers.*.shift.*",), inner_steps=1)
+    learner = kind(encoder, adapt=("layers.*.shift.*",), inner_steps=1, first_order=first_order)
     head = CatalogueHead(graph, channels=8)
     sampler = EpisodeSampler(graph, num_neighbors=(4, 4))
     loader = EpisodeLoader(graph, sampler=sampler, batch_size=batch_size)
@@ -190,6 +195,7 @@ def everything(rank: int, folder: Path) -> Result:
         "unsynchronised": unsynchronised(),
         "wrapped": wrapped(rank),
         "settings": error_of(lambda: trainer_of(batch_size=8 + rank), ConfigError),
+        "learner": error_of(lambda: trainer_of(first_order=rank == 0), ConfigError),
         "one shard": error_of(lambda: trainer_of(n_shards=1), ConfigError),
         "left out": left_out(),
         "stopped": error_of(bad.run_epoch, NonFiniteError),

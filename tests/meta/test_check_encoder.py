@@ -148,6 +148,15 @@ def test_the_encoder_is_left_as_it_was() -> None:
     assert encoder.training
 
 
+def test_another_type_of_numbers_is_no_fault_of_the_encoder() -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        encoder = ENCODERS["SAGEConv"]().to(dtype)
+        report = check_encoder(encoder, channels=C)
+        assert report.can_adapt
+        assert not report.advice
+        assert {parameter.dtype for parameter in encoder.parameters()} == {dtype}
+
+
 def test_what_is_wrong_is_said() -> None:
     class NoUser(nn.Module):
         def __init__(self) -> None:

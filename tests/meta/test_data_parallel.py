@@ -105,6 +105,7 @@ def test_wrapped_modules_do_not_synchronise_and_are_refused(ranks: list[dict[str
 def test_ranks_that_differ_are_told(ranks: list[dict[str, Any]]) -> None:
     for rank in ranks:
         assert rank["settings"].startswith("rank 1 has batch_size=9 where rank 0 has 8; give")
+        assert rank["learner"].startswith("rank 1 has learner.first_order=False where rank 0 has T")
         assert rank["one shard"].startswith("n_shards=1 must be at least 2, the number of proc")
 
 

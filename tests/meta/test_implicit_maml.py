@@ -273,6 +273,36 @@ def test_padding_changes_no_gradient(
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
 
 
+class BreaksLater(ImplicitMAML):
+    """The inner loss of the first user is NaN after the first step."""
+
+    def _inner_objective(self, *args: Any) -> Callable[[FastWeights], Tensor]:
+        inner_loss, calls = super()._inner_objective(*args), []
+
+        def loss(fast: FastWeights) -> Tensor:
+            calls.append(1)
+            each = inner_loss(fast)
+            is_broken = torch.arange(len(each)) < int(len(calls) > 1)
+            return each * torch.where(is_broken, torch.nan, 1.0)
+
+        return loss
+
+
+def test_a_user_whose_later_step_breaks_is_not_pulled_back(
+    encoder: nn.Module, episodes: EpisodeBatch, head: CatalogueHead
+) -> None:
+    options = {"adapt": ADAPT, "inner_lr": 0.5, "on_non_finite": "keep"}
+    one, three = (BreaksLater(encoder, inner_steps=n, **options).eval() for n in (1, 3))
+    with torch.no_grad():
+        reached = one.adapt(episodes, head)
+        with pytest.warns(RuntimeWarning, match="one of 1 users who keep the weights reached"):
+            found = three.adapt(episodes, head)
+    for name, weight in found.items():
+        assert torch.equal(weight[0], reached[name][0])
+        assert not torch.equal(weight[1], reached[name][1])
+        assert not torch.equal(weight[0], one.shared_weights(4)[name][0])
+
+
 def test_keeps_the_contract(
     encoder: nn.Module, episodes: EpisodeBatch, head: CatalogueHead
 ) -> None:

@@ -36,6 +36,40 @@ def test_each_user_gets_the_minimiser(
     torch.testing.assert_close(found[3], z[3])
 
 
+@pytest.mark.parametrize("g", [0.1, 1 / 3, 0.34, 0.5, 1.0])
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_minimiser_is_that_of_a_dense_solve(g: float, k: int, encoder: nn.Module) -> None:
+    r = 0.7
+    learner = RidgeHead(encoder, negatives=g, ridge=r).double()
+    generator = torch.Generator().manual_seed(k)
+    items, z = (torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (12, 1))
+    shown = items[:k]
+    left = g * items.T @ items + (1 / k - g) * shown.T @ shown + r * torch.eye(5).double()
+    wanted = torch.linalg.solve(left, shown.sum(0) / k + r * z[0])
+    padded = torch.cat([shown, torch.zeros(4 - k, 5).double()]).unsqueeze(0)
+    g_of_float32 = {"atol": 1e-6, "rtol": 1e-6}
+    for given in (shown.unsqueeze(0), padded):
+        found = learner.solve(z, items.T @ items, given, torch.tensor([k]))
+        torch.testing.assert_close(found[0], wanted, **g_of_float32)
+
+
+def test_threads_cannot_change_the_gradient_of_the_items(
+    encoder: nn.Module, episodes: EpisodeBatch, head: CatalogueHead
+) -> None:
+    left = [RidgeHead(encoder).adapt(episodes, head)["user"].grad_fn]
+    met, above = set(left), set()
+    while left:
+        node = left.pop()
+        for parent, _ in node.next_functions:
+            if getattr(parent, "variable", None) is head.table.output:
+                above.add(type(node).__name__)
+            if parent is not None and parent not in met:
+                met.add(parent)
+                left.append(parent)
+    assert "EmbeddingBackward0" in above
+    assert "IndexBackward0" not in above
+
+
 def test_with_fixed_embeddings_it_is_the_fold_in_of_ials(encoder: nn.Module) -> None:
     generator = torch.Generator().manual_seed(0)
     items = torch.randn(20, 6, generator=generator)
