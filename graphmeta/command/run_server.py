@@ -48,9 +48,11 @@ def run_server(
         ConfigError: It would be open to others and no key was made.
         GraphMetaError: The model or the database cannot be used.
     """
+    needs_key = not (is_open or _is_own(host))
+    settings = settings.model_copy(update={"needs_key": needs_key})
     with _listen(host, port) as listener:
         app = create_app(of_bundle(bundle, title=title, device=device), settings)
-        if not (is_open or _is_own(host) or app.state.service.store.key_names()):
+        if needs_key and not app.state.service.store.key_names():
             raise ConfigError(
                 f"{host} can be reached by others and no API key was made; make one with "
                 "'graphmeta keys add NAME', or pass --open"

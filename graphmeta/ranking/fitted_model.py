@@ -21,6 +21,7 @@ from graphmeta.ranking.prior_blend import Blend
 from graphmeta.ranking.refreshed import refreshed_scorer
 from graphmeta.ranking.reranker import Reranker, refuse_unfit
 from graphmeta.ranking.user_state import fingerprint
+from graphmeta.tasks.episode import RATES
 
 
 class FittedModel:
@@ -34,6 +35,8 @@ class FittedModel:
     _item_table: pd.DataFrame | None = None
     # Of which model, and what: weights are not hashed twice.
     _printed: tuple[FewShotScorer, str] | None = None
+    # Of which graph, and what: nor are interactions sorted twice.
+    _votes_printed: tuple[HeteroData, str] | None = None
 
     @property
     def fitted(self) -> FewShotScorer:
@@ -207,7 +210,10 @@ class FittedModel:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights, the catalogue and the gate, by which a state knows its model.
+        """Digest of the weights, the choices and the graph, by which a state knows its model.
+
+        The order of the interactions makes no difference. Who is `refreshed` has another one as
+        soon as the newer graph has another interaction.
 
         Raises:
             DataError: The recommender is not fitted.
@@ -218,15 +224,26 @@ class FittedModel:
                 "items": pd.util.hash_array(self.item_ids.ids).tolist(),
                 "gate": sorted(scorer.gate.items()),
                 "seed": scorer.seed,
+                "blend": sorted(self.blend.items()),
+                "linear": self.linear,
+                "votes": self._votes_digest(),
             }
             if scorer.head.social is not None:  # A state's links are rows of users.
                 users = self.train_graph["user"].id_map.ids
                 about["users"] = pd.util.hash_array(users).tolist()
             if scorer.half_life is not None:  # Own weights are then others.
                 about["half_life"] = scorer.half_life
-            weights = [dict(scorer.learner.state_dict()), dict(scorer.head.state_dict())]
-            self._printed = scorer, fingerprint(weights, about)
+            groups = [dict(scorer.learner.state_dict()), dict(scorer.head.state_dict())]
+            if scorer.linear is not None:
+                groups.append(dict(scorer.linear.state_dict()))
+            self._printed = scorer, fingerprint(groups, about)
         return self._printed[1]
+
+    def _votes_digest(self) -> str:
+        train = self.train_graph
+        if self._votes_printed is None or self._votes_printed[0] is not train:
+            self._votes_printed = train, fingerprint([_votes(train)], {})
+        return self._votes_printed[1]
 
     def describe_items(self, items: pd.DataFrame, *, item: str = "item") -> Self:
         """Keep what is known of the items, such as titles, for `filters` and pages; return self.
@@ -248,3 +265,16 @@ class FittedModel:
     def item_table(self) -> pd.DataFrame | None:
         """What `describe_items` was given, a row per item of the catalogue in its order."""
         return None if self._item_table is None else self._item_table.copy()
+
+
+def _votes(train: HeteroData) -> dict[str, Tensor]:
+    """Return what is read from the training graph's interactions, in an order of its own.
+
+    Shapes:
+        output: `[n_edges]` each.
+    """
+    edges = train[RATES]
+    pair = edges.edge_index[0].long() * train["item"].num_nodes + edges.edge_index[1]
+    pair, order = pair.sort(stable=True)
+    votes = {name: edges[name][order] for name in ("rating", "time") if name in edges}
+    return {"pair": pair, **votes}

@@ -5,14 +5,25 @@ from __future__ import annotations
 import inspect
 from typing import Any, Self
 
+import numpy as np
+
 from graphmeta.errors import ConfigError
+
+
+def plain(value: Any) -> Any:
+    """Return Python's own number for one of NumPy's, in tuples and lists too; all else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list) and any(isinstance(one, np.generic) for one in value):
+        return type(value)(plain(one) for one in value)
+    return value
 
 
 class Parameters:
     """Gives a class the methods that `sklearn.base.clone` and search tools call.
 
     The class keeps every argument of its constructor, as it was given, as an attribute of the same
-    name.
+    name; of NumPy's numbers it may keep `plain` ones.
     """
 
     @classmethod

@@ -16,7 +16,8 @@ from graphmeta.meta.learner import Learner
 from graphmeta.meta.meta_training import OnNonFinite
 from graphmeta.meta.precision import Precision, computing_in
 from graphmeta.ranking.bundle import read_bundle, write_bundle
-from graphmeta.ranking.saved_recommender import from_bundle, to_bundle
+from graphmeta.ranking.parameters import plain
+from graphmeta.ranking.saved_recommender import from_bundle, read_whole, to_bundle
 from graphmeta.ranking.trained_recommender import TrainedRecommender
 from graphmeta.ranking.usable_device import usable_device
 
@@ -168,6 +169,8 @@ class ColdStartRecommender(TrainedRecommender):
         computing_in(precision, device=usable_device(device))
         self.device = device
         self.seed = seed
+        for name, value in [*vars(self).items()]:  # Searches hand out NumPy's numbers.
+            setattr(self, name, plain(value))
         self.losses = []
         self.validation_scores = []
         self._fitted = self._train = self._item_table = None
@@ -218,24 +221,26 @@ class ColdStartRecommender(TrainedRecommender):
 
         Raises:
             DataNotFoundError: There is no such file.
-            DataError: The file is damaged, of a later format, or does not fit the learner.
+            DataError: The file is damaged, lacks a part, is of a later format, or does not fit the
+                learner.
             ConfigError: A learner is needed and there is none, or the other way round.
         """
         bundle = read_bundle(path)
-        saved = bundle.config["settings"]
-        later = [name for name in saved if name not in cls._names()]
-        if later:
-            raise DataError(
-                f"{path} was saved with the setting {later[0]!r}, which this release does not "
-                "know; upgrade graphmeta"
+        with read_whole(path):
+            saved = bundle.config["settings"]
+            later = [name for name in saved if name not in cls._names()]
+            if later:
+                raise DataError(
+                    f"{path} was saved with the setting {later[0]!r}, which this release does not "
+                    "know; upgrade graphmeta"
+                )
+            # JSON knows lists alone.
+            settings: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in saved.items()
+            }
+            model = cls(learner, device=device, **settings)
+            model._fitted, model._train, model._item_table = from_bundle(
+                bundle, learner=learner, device=usable_device(device)
             )
-        # JSON knows lists alone.
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in saved.items()
-        }
-        model = cls(learner, device=device, **settings)
-        model._fitted, model._train, model._item_table = from_bundle(
-            bundle, learner=learner, device=usable_device(device)
-        )
         return model

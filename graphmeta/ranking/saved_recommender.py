@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +18,7 @@ from graphmeta.data.id_map import IdMap
 from graphmeta.data.links import TRUSTS, has_links
 from graphmeta.encoders.catalogue_head import CatalogueHead
 from graphmeta.encoders.weights_drawn_by import weights_drawn_by
-from graphmeta.errors import ConfigError, DataError
+from graphmeta.errors import ConfigError, DataError, GraphMetaError
 from graphmeta.meta.learner import Learner
 from graphmeta.meta.relation_learner import relation_learner
 from graphmeta.ranking.bundle import Bundle
@@ -81,6 +84,27 @@ def to_bundle(
     if item_table is not None:
         tables["item_table"] = _arrow_table(item_table)
     return Bundle(config, tensors, tables)
+
+
+@contextlib.contextmanager
+def read_whole(path: str | Path) -> Iterator[None]:
+    """Name the file where a part of its bundle is missing or wrong.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: What the block raised about the parts.
+    """
+    try:
+        yield
+    except (GraphMetaError, torch.OutOfMemoryError):
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(
+            f"{path} lacks a part, or has a wrong one ({reason}); save it again"
+        ) from error
 
 
 def from_bundle(

@@ -86,6 +86,8 @@ def _reload_on_hangup(service: Service) -> list[asyncio.Task[None]]:
                 await service.reload()
             except GraphMetaError as error:
                 logger.error("the model was not reloaded: %s", error)
+            except Exception as error:  # The next signal must be heard, whatever this was.
+                logger.error("the model was not reloaded: %s", type(error).__name__)
 
     heard = asyncio.Event()
     try:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from graphmeta.errors import ConfigError, DataError, DataNotFoundError, UnknownIdError
 from graphmeta.serve.batcher import QueueFullError, TooSlowError
+from graphmeta.serve.store import TracesLeftError
 
 logger = logging.getLogger("graphmeta.serve")
 MEDIA_TYPE = "application/problem+json"
@@ -94,6 +95,12 @@ def answer_problems(app: FastAPI) -> None:
     def slow(_: Request, error: TooSlowError) -> JSONResponse:
         headers = {"Retry-After": SOON}
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; come again", headers=headers)
+
+    @app.exception_handler(TracesLeftError)
+    def traces(_: Request, error: TracesLeftError) -> JSONResponse:
+        headers = {"Retry-After": LATER}
+        detail = f"{error}; send the DELETE again"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
     @app.exception_handler(SQLAlchemyError)
     def database(_: Request, error: SQLAlchemyError) -> JSONResponse:

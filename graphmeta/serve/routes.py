@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,11 +17,11 @@ from graphmeta.serve.access import may
 from graphmeta.serve.problems import MEDIA_TYPE, ProblemError
 from graphmeta.serve.served_model import RankRequest, ServedModel
 from graphmeta.serve.service import Service
-from graphmeta.serve.store import Event, KeptUser
+from graphmeta.serve.store import Event, KeptUser, latest
 
 READ, WRITE, ADMIN = (Depends(may(role)) for role in ("read", "write", "admin"))
 UserId = Annotated[
-    str, Path(min_length=1, max_length=256, pattern=schemas.NO_NUL, examples=["ann"])
+    str, Path(min_length=1, max_length=256, pattern=schemas.NO_SLASH, examples=["ann"])
 ]
 ItemId = Annotated[
     str, Path(min_length=1, max_length=256, pattern=schemas.NO_NUL, examples=["318"])
@@ -30,6 +31,13 @@ ItemId = Annotated[
 def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
+
+
+def _is_of_user(request: Request, user: UserId) -> None:
+    """Refuse a path whose user held a slash: decoded, it is that of another user's event."""
+    sent, _, _ = request.scope.get("raw_path", b"").decode("latin-1").partition("/events/")
+    if sent and not unquote(sent).endswith(f"/users/{user}"):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"path.user: {schemas.SLASH}")
 
 
 Served = Annotated[Service, Depends(_service)]
@@ -83,7 +91,10 @@ def forget(user: UserId, service: Served) -> Response:
 
 
 @router.delete(
-    "/users/{user}/events/{item:path}", tags=["users"], dependencies=[WRITE], status_code=204
+    "/users/{user}/events/{item:path}",
+    tags=["users"],
+    dependencies=[WRITE, Depends(_is_of_user)],
+    status_code=204,
 )
 def forget_event(user: UserId, item: ItemId, service: Served) -> Response:
     """Delete what a user did about one item."""
@@ -209,8 +220,7 @@ async def _who(service: Service, body: schemas.Who) -> tuple[KeptUser | None, tu
         return user, user.events
     now = time.time()
     given = [event.event(now + 1e-6 * n) for n, event in enumerate(body.history or [])]
-    latest = {event.item: event for event in given}
-    return None, tuple(sorted(latest.values(), key=lambda event: event.time))
+    return None, tuple(latest(given))
 
 
 async def _rank_request(

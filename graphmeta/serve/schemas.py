@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from graphmeta.serve.store import Event, Kind
 
@@ -13,8 +20,25 @@ from graphmeta.serve.store import Event, Kind
 CLOCK_SLACK = 300
 # PostgreSQL keeps every character but this one.
 NO_NUL = r"^[^\x00]*$"
+# A slash in a path is one, encoded or not: such a user could not be told from an event of another.
+NO_SLASH = r"^[^\x00/]*$"
+SLASH = "a user's id holds no '/'; give the user another id"
 Id = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=NO_NUL), Field(examples=["318"])
+]
+
+
+def _without_slash(user: Any) -> Any:
+    if isinstance(user, str) and "/" in user:
+        raise ValueError(SLASH)
+    return user
+
+
+UserId = Annotated[
+    str,
+    BeforeValidator(_without_slash),
+    StringConstraints(min_length=1, max_length=256, pattern=NO_SLASH),
+    Field(examples=["ann"]),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Value = str | int | Number | bool
@@ -104,7 +128,7 @@ class Range(Strict):
 class Who(Strict):
     """A user whose events are kept, or a history that is not kept."""
 
-    user: Id | None = Field(default=None, description="a user whose events are kept")
+    user: UserId | None = Field(default=None, description="a user whose events are kept")
     history: list[NewEvent] | None = Field(
         default=None,
         max_length=1000,

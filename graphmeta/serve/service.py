@@ -35,7 +35,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings, load: Callable[[], ServedModel]) -> None:
         self.settings = settings
-        self.store = Store(settings.database)
+        self.store = Store(settings.database, needs_key=settings.needs_key)
         self.metrics = Metrics()
         self._load = load
         self.served = load()

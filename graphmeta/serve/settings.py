@@ -10,6 +10,8 @@ class ServeSettings(BaseModel):
 
     Args:
         database: Where events and states are kept, as an SQLAlchemy URL.
+        needs_key: Let nobody in while the database has no API key. Without it everybody may do
+            everything until the first key is made: only for addresses that others cannot reach.
         max_batch: Most requests that are adapted and ranked together.
         max_queue: Most requests that wait to be ranked; further ones are told to come again.
         max_requests: Most requests of every kind that are at work at once.
@@ -23,6 +25,7 @@ class ServeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     database: str = "sqlite:///graphmeta.db"
+    needs_key: bool = False
     max_batch: int = Field(default=64, ge=1)
     max_queue: int = Field(default=512, ge=1)
     max_requests: int = Field(default=1_024, ge=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -14,13 +14,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from graphmeta.errors import ConfigError
-from graphmeta.serve.database import READS, open_database
+from graphmeta.serve.database import PATIENCE, READS, open_database
 from graphmeta.serve.tables import events, keys, users
 
 Kind = Literal["interaction", "unknown", "dismissed"]
 Role = Literal["read", "write", "admin"]
-# How often, and for how long, a deletion waits for readers to leave the log.
-CHECKPOINTS, BETWEEN = 50, 0.05
+# How often a deletion tries to empty the log, milliseconds that it then waits for readers to leave,
+# which writers wait too, and seconds between, in which they get in.
+CHECKPOINTS, WAIT, BETWEEN = 40, 20, 0.05
+
+
+class TracesLeftError(Exception):
+    """What was deleted is still in SQLite's write-ahead log, since somebody reads."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class KeptUser:
 
     Args:
         user: The user's id.
-        revision: How often the events changed.
+        revision: Another number after every change of the events; 0 where nothing is kept.
         events: The events, oldest first; of each item the latest.
         state: The bytes of a `UserState`, if there is one for these events.
         state_model: The fingerprint of the model that it belongs to.
@@ -65,6 +70,7 @@ class Store:
 
     Args:
         url: An SQLAlchemy URL, see `open_database`.
+        needs_key: Nobody may do anything while there is no key; otherwise everybody may.
 
     Raises:
         ConfigError: The URL cannot be used.
@@ -72,8 +78,9 @@ class Store:
         OutputError: The database cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, needs_key: bool = False) -> None:
         self._engine = open_database(url)
+        self._needs_key = needs_key
         self._is_sqlite = self._engine.dialect.name == "sqlite"
 
     def close(self) -> None:
@@ -81,7 +88,11 @@ class Store:
         self._engine.dispose()
 
     def record(self, user: str, new: Sequence[Event]) -> None:
-        """Keep events; they are on the disk when this returns. Of an item the last one counts."""
+        """Keep events; they are on the disk when this returns.
+
+        Of an item the event with the latest time counts, whenever it arrives; of equal times the
+        one that arrives last.
+        """
         rows = [
             {
                 "user_id": user,
@@ -90,17 +101,19 @@ class Store:
                 "rating": event.rating,
                 "time": event.time,
             }
-            for event in {event.item: event for event in new}.values()
+            for event in latest(new)
         ]
         with self._engine.begin() as connection:
             # The user's row comes first: it is what two writers for one user queue up for.
-            insert = self._insert(users).values(user_id=user, revision=1)
+            insert = self._insert(users).values(user_id=user, revision=_first_revision())
             grown = {"revision": users.c.revision + 1}
             connection.execute(insert.on_conflict_do_update(index_elements=["user_id"], set_=grown))
             insert = self._insert(events)
             replaced = {name: insert.excluded[name] for name in ("kind", "rating", "time")}
             statement = insert.on_conflict_do_update(
-                index_elements=["user_id", "item_id"], set_=replaced
+                index_elements=["user_id", "item_id"],
+                set_=replaced,
+                where=insert.excluded.time >= events.c.time,
             )
             connection.execute(statement, rows)
 
@@ -134,7 +147,11 @@ class Store:
             )
 
     def forget_event(self, user: str, item: str) -> bool:
-        """Delete one event; return whether there was one."""
+        """Delete one event; return whether there was one.
+
+        Raises:
+            TracesLeftError: It is deleted, and still in the log; as in `forget`.
+        """
         with self._engine.begin() as connection:
             gone = connection.execute(
                 sa.delete(events).where(events.c.user_id == user, events.c.item_id == item)
@@ -158,6 +175,10 @@ class Store:
 
         In SQLite the bytes are overwritten and the write-ahead log is emptied before this returns.
         PostgreSQL keeps them in its own log until that is recycled, as every transaction there.
+
+        Raises:
+            TracesLeftError: The user is deleted, but somebody reads the database for so long that
+                the log could not be emptied; a further call tries again.
         """
         with self._engine.begin() as connection:
             connection.execute(sa.delete(events).where(events.c.user_id == user))
@@ -205,14 +226,15 @@ class Store:
     def role_of(self, key: str | None) -> Role | None:
         """Return what a key allows, None where it is not known.
 
-        Without any key in the database everybody may do everything.
+        Without any key in the database everybody may do everything, or nobody anything where a key
+        is needed.
         """
         with self._reading() as connection:
             roles = {
                 row.sha256: cast(Role, row.role)
                 for row in connection.execute(sa.select(keys.c.sha256, keys.c.role))
             }
-        if not roles:
+        if not roles and not self._needs_key:
             return "admin"
         return None if key is None else roles.get(_digest(key))
 
@@ -230,17 +252,40 @@ class Store:
         if not self._is_sqlite:
             return
         for _ in range(CHECKPOINTS):
-            connection = self._engine.raw_connection()
-            try:
-                cursor = connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                ((is_busy, _, _),) = cursor.fetchall()
-                cursor.close()
-            finally:
-                connection.close()
-            if not is_busy:
+            if self._empties_log():
                 return
             time.sleep(BETWEEN)
+        raise TracesLeftError("deleted, but traces remain in the database's log while it is read")
+
+    def _empties_log(self) -> bool:
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {WAIT}")
+            try:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                ((is_busy, _, _),) = cursor.fetchall()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE}")
+                cursor.close()
+        finally:
+            connection.close()
+        return not is_busy
+
+
+def latest(given: Iterable[Event]) -> list[Event]:
+    """Return of each item the latest event, of equal times the last one; in order of time."""
+    of_item: dict[str, Event] = {}
+    for event in sorted(given, key=lambda event: event.time):
+        of_item.pop(event.item, None)
+        of_item[event.item] = event
+    return list(of_item.values())
+
+
+def _first_revision() -> int:
+    # A user who was deleted and comes back has other revisions: what was made of the old events
+    # must not be kept for the new ones. Half of what an INTEGER holds is left to count on.
+    return 1 + secrets.randbits(30)
 
 
 def _digest(key: str) -> str:

@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
@@ -18,6 +21,16 @@ def test_params_are_what_the_constructor_got() -> None:
     assert params["learner"] is None
     assert ColdStartRecommender(**params).get_params() == params
     assert repr(model) == "ColdStartRecommender(channels=8, without=...)"
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    model = ColdStartRecommender(channels=np.int64(8), num_neighbors=(np.int64(3), 2))
+    model.set_params(lr=np.float32(0.5), seed=np.int64(3), without=[np.str_("prior")])
+    params = clone(model).get_params()
+    names = ("channels", "lr", "seed", "num_neighbors", "without")
+    assert json.dumps({name: params[name] for name in names}) == (
+        '{"channels": 8, "lr": 0.5, "seed": 3, "num_neighbors": [3, 2], "without": ["prior"]}'
+    )
 
 
 def test_sklearn_clones_and_sets(planted_graph: HeteroData) -> None:

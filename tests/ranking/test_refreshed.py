@@ -1,5 +1,6 @@
 """The same weights on a newer graph: by external id, with new items and without vanished ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,9 +9,12 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphmeta.data import ColdSplit, from_frame, planted_interactions, split_cold_users
+from graphmeta.data.bipartite_graph import FORWARD, REVERSE
 from graphmeta.data.split import training_graph
 from graphmeta.errors import ConfigError, DataError, UnknownIdError
 from graphmeta.ranking import ColdStartRecommender
+from graphmeta.ranking.linear_part import Linear, LinearPart
+from graphmeta.ranking.prior_blend import Blend, PriorBlend
 
 HISTORY = ["i1", "i5", "i9", "i13"]
 
@@ -41,6 +45,39 @@ def test_the_same_graph_changes_nothing(model: ColdStartRecommender, split: Cold
     assert same.fingerprint == model.fingerprint
     assert scores(same) == scores(model)
     assert (same.gate, same.blend) == (model.gate, model.blend)
+
+
+def test_a_newer_graph_makes_another_model(model: ColdStartRecommender, split: ColdSplit) -> None:
+    edges = split.train["user", "rates", "item"]
+    order = torch.arange(edges.num_edges).flip(0)
+    same, less, rated = (split.train.clone() for _ in range(3))
+    for graph, kept in ((same, order), (less, order[:-1])):
+        for edge_type, rows in ((FORWARD, [0, 1]), (REVERSE, [1, 0])):
+            store = graph[edge_type]
+            store.edge_index = edges.edge_index[rows][:, kept]
+            store.rating, store.time = edges.rating[kept], edges.time[kept]
+    for edge_type in (FORWARD, REVERSE):
+        rated[edge_type].rating = rated[edge_type].rating + 1
+    assert model.refreshed(same).fingerprint == model.fingerprint
+    state = model.adapt(HISTORY)
+    for graph in (less, rated):
+        newer = model.refreshed(graph)
+        assert newer.fingerprint != model.fingerprint
+        with pytest.raises(DataError, match="made by another model"):
+            newer.recommend(state)
+
+
+def test_the_choices_are_part_of_the_fingerprint(
+    model: ColdStartRecommender, split: ColdSplit
+) -> None:
+    scorer = model.fitted
+    blended = PriorBlend.of_graph(split.train, device=scorer.device)
+    others = [replace(scorer, prior=PriorBlend(blended.log_prior, {1: Blend("popularity", 0.3)}))]
+    for weight in (5.0, 10.0):
+        linear = LinearPart.of_graph(split.train, Linear(100.0, weight, 10), device=scorer.device)
+        others.append(replace(scorer, linear=linear))
+    prints = {model._with(other).fingerprint for other in (scorer, *others)}
+    assert len(prints) == 4
 
 
 def test_items_go_along_by_id(model: ColdStartRecommender) -> None:

@@ -3,9 +3,11 @@
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -58,6 +60,7 @@ def test_a_loaded_one_scores_as_the_saved_one(
         assert torch.equal(loaded.score(split.test.support(k)), wanted)
     assert (loaded.gate, loaded.blend) == (model.gate, model.blend)
     assert loaded.recommend(HISTORY) == model.recommend(HISTORY)
+    assert loaded.fingerprint == model.fingerprint
     params = {name: loaded.get_params()[name] for name in loaded.get_params() if name != "without"}
     assert params == {name: model.get_params()[name] for name in params}
     # And may be saved again, to the same bytes.
@@ -158,6 +161,46 @@ def test_a_later_format_is_refused(saved: Path, tmp_path: Path) -> None:
         DataError, match=rf"has format {bundle.FORMAT + 1}, written by graphmeta 9\.0; .*upgrade"
     ):
         ColdStartRecommender.load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b.config.pop("settings"),
+        lambda b: b.config.pop("gate"),
+        lambda b: b.config.update(gate={"x": 1}),
+        lambda b: b.config["settings"].pop("channels"),
+        lambda b: b.config["settings"].update(channels="x"),
+        lambda b: b.config["settings"].update(epochs="x"),
+        lambda b: b.tensors.pop("learner"),
+        lambda b: b.tables.pop("item_ids"),
+    ],
+)
+def test_a_missing_or_wrong_part_is_named_with_the_file(
+    saved: Path, damage: Callable[[bundle.Bundle], Any]
+) -> None:
+    content = bundle.read_bundle(saved)
+    damage(content)
+    bundle.write_bundle(saved, content)
+    with pytest.raises(DataError, match=r"film\.gm lacks a part, or has a wrong one .*save it"):
+        ColdStartRecommender.load(saved)
+
+
+def test_settings_of_numpy_are_saved(graph: HeteroData, tmp_path: Path) -> None:
+    settings = {
+        "channels": np.int64(4),
+        "epochs": np.int64(0),
+        "lr": np.float32(0.25),
+        "num_neighbors": (np.int64(3), 2),
+        "seed": np.int64(3),
+    }
+    model = ColdStartRecommender(**settings).fit(graph)
+    model.save(tmp_path / "m.gm")
+    loaded = ColdStartRecommender.load(tmp_path / "m.gm")
+    params = loaded.get_params()
+    assert {name: params[name] for name in settings} == settings
+    plain = ColdStartRecommender(channels=4, epochs=0, lr=0.25, num_neighbors=(3, 2), seed=3)
+    assert loaded.fingerprint == plain.fit(graph).fingerprint
 
 
 def test_a_setting_of_a_later_release_is_refused(saved: Path) -> None:

@@ -173,6 +173,22 @@ def test_forgetting_a_user(client: TestClient, tmp_path: Path) -> None:
         assert b"secret-name" not in path.read_bytes()
 
 
+def test_a_deletion_that_leaves_traces_is_told(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    like(client, "ann", *FILMS)
+    store = client.app.state.service.store  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_is_sqlite", True)
+        patch.setattr(store, "_empties_log", lambda: False)
+        patch.setattr("graphmeta.serve.store.BETWEEN", 0)
+        answer = client.delete("/users/ann")
+    assert "traces remain" in refused(answer, 503)
+    assert answer.headers["retry-after"] == "5"
+    refused(client.get("/users/ann"), 404)
+    assert client.delete("/users/ann").status_code == 204
+
+
 def test_health_and_metrics(client: TestClient, model: ColdStartRecommender) -> None:
     like(client, "ann-secret-name", *FILMS)
     ranked(client, user="ann-secret-name")
@@ -204,6 +220,7 @@ BAD = [
     ("/recommendations", b'{"history": [], "colour": 1}', "Extra inputs"),
     ("/recommendations", b'{"user": "a\\u0000b"}', "pattern"),
     ("/recommendations", b'{"user": "\\ud800"}', "body"),
+    ("/recommendations", b'{"user": "a/b"}', "a user's id holds no '/'; give the user another id"),
     ("/recommendations", b'{"user": "' + b"x" * 257 + b'"}', "at most 256"),
     ("/users/ann/events", b'{"events": []}', "at least 1"),
     ("/users/ann/events", b'{"events": [{"item": "i1", "time": 1e12}]}', "lies in the future"),
@@ -237,6 +254,17 @@ def test_any_text_is_a_user_or_an_item(client: TestClient) -> None:
         assert client.get(path).json()["events"][0]["item"] == text
         assert client.delete(f"{path}/events/{quoted(text)}").status_code == 204
         assert client.get(path).json()["events"] == []
+
+
+def test_a_user_with_a_slash_is_not_taken_for_another(client: TestClient) -> None:
+    like(client, "ann", "i1", "b/events/i1")
+    for path in ("ann%2Fevents%2Fi1", "ann%2fevents/b%2Fevents%2Fi1", "x%2Fann/events/i1"):
+        answer = client.delete(f"/users/{path}")
+        assert answer.status_code in (404, 405, 422), path
+    assert "holds no '/'" in refused(client.delete("/users/ann%2Fevents%2Fi1"), 422)
+    assert len(client.get("/users/ann").json()["events"]) == 2
+    assert client.delete("/users/ann/events/b%2Fevents%2Fi1").status_code == 204
+    assert len(client.get("/users/ann").json()["events"]) == 1
 
 
 def quoted(text: str) -> str:
@@ -274,6 +302,18 @@ def test_keys_and_roles(client: TestClient, caplog: pytest.LogCaptureFixture) ->
     assert "send one as 'Authorization: Bearer" in refused(answer, 401)
     assert client.get("/health").status_code == 200  # For who watches the machine.
     assert not any(key in caplog.text for key in keys.values())
+
+
+def test_the_last_key_is_removed(serve: Serve) -> None:
+    client = serve(needs_key=True)
+    store = client.app.state.service.store  # type: ignore[attr-defined]
+    wish = {"history": []}
+    refused(client.post("/recommendations", json=wish), 401)
+    key = {"Authorization": f"Bearer {store.add_key('shop', 'admin')}"}
+    assert client.post("/recommendations", json=wish, headers=key).status_code == 200
+    store.remove_key("shop")
+    refused(client.post("/recommendations", json=wish), 401)
+    refused(client.delete("/users/ann", headers=key), 401)
 
 
 def test_no_user_is_in_a_log(
