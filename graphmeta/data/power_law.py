@@ -28,8 +28,8 @@ def write_power_law(
 
     The user at rank r has a share of the interactions in proportion to `r ** -user_exponent`, and
     likewise the items; users and items are drawn independently, so that few pairs come twice. Ids
-    are whole numbers with gaps. A file depends on the seed and its number alone: files that are
-    there already, from an interrupted call, are kept.
+    are whole numbers with gaps. Files that are there already, as from an interrupted call with the
+    same arguments, are kept: take another folder for other arguments.
 
     Args:
         folder: Where the files go.

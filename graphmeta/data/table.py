@@ -81,13 +81,16 @@ def require_columns(present: Iterable[Any], wanted: Iterable[str]) -> None:
     """Check that every wanted column is there.
 
     Raises:
-        DataError: One is not; the message lists those present and the nearest name.
+        DataError: One is not, or twice; the message lists those present and the nearest name.
     """
-    names = [str(name) for name in present]
+    labels = list(present)
+    names = [str(label) for label in labels]
     for column in wanted:
-        if column not in names:
-            near = difflib.get_close_matches(column, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+        if labels.count(column) > 1:
+            raise DataError(f"column {column!r} is there {labels.count(column)} times; rename one")
+        if column not in labels:
+            near = difflib.get_close_matches(str(column), names, n=1)
+            hint = f"; did you mean {labels[names.index(near[0])]!r}?" if near else ""
             raise DataError(f"no column {column!r} among {', '.join(names)}{hint}")
 
 
@@ -168,7 +171,9 @@ def numbers(column: pd.Series[Any], name: str, what: str) -> np.ndarray[Any, np.
 
 
 def time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return a column of times, numbers or dates, in seconds since 1970 or as an order from 0.
+    """Return a column of times in seconds since 1970, or as an order from 0.
+
+    They are numbers, dates or durations.
 
     Args:
         column: The times.
@@ -177,7 +182,13 @@ def time_values(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype[A
     Raises:
         DataError: Something in it is no finite number, or negative.
     """
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+    if str(column.dtype).startswith("date32"):  # Arrow's days, and durations below.
+        column = column.astype("datetime64[s]")
+    elif str(column.dtype).startswith("duration"):
+        column = column.astype("timedelta64[ns]")
+    if pd.api.types.is_timedelta64_dtype(column.dtype):
+        column = column.dt.total_seconds()
+    elif pd.api.types.is_datetime64_any_dtype(column.dtype):
         zone_free = column.dt.tz_convert(None) if column.dt.tz is not None else column
         column = (zone_free - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
     values = numbers(column, name, "time")

@@ -151,7 +151,13 @@ class InteractionStore:
             DataError: It was written by another version, or a file is missing or cut short.
         """
         path = Path(path)
-        return cls._of_manifest(path, _read_manifest(path))
+        manifest = _read_manifest(path)
+        try:
+            return cls._of_manifest(path, manifest)
+        except DataError:
+            if _read_manifest(path) == manifest:
+                raise
+            return cls.open(path)  # It was merged meanwhile, and its old files removed.
 
     @classmethod
     def _open_as_it_was(cls, path: Path, n_segments: int, digest: str) -> Self:

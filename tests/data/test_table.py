@@ -32,6 +32,32 @@ def test_low_ratings_are_no_interactions():
         from_frame(frame(), min_rating=3)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("date32[day][pyarrow]", [86400.0, 172800.0]),
+        ("timedelta64[s]", [1.0, 90.0]),
+        ("duration[ns][pyarrow]", [1.0, 90.0]),
+    ],
+)
+def test_days_and_durations_become_seconds(dtype: str, expected: list[float]) -> None:
+    if dtype.startswith("date"):
+        times = pd.Series(pd.to_datetime(["1970-01-02", "1970-01-03"]))
+    else:
+        times = pd.Series(pd.to_timedelta([1, 90], unit="s"))
+    table = pd.DataFrame({"user": [1, 2], "item": [3, 4], "time": times.astype(dtype)})
+    assert from_frame(table, time="time")["user", "rates", "item"].time.tolist() == expected
+
+
+def test_column_labels_that_are_no_text_or_not_one() -> None:
+    numbered = pd.DataFrame([[1, 3], [2, 4]])
+    with pytest.raises(DataError, match="no column '0' among 0, 1; did you mean 0"):
+        from_frame(numbered, user="0", item="1")
+    twice = pd.DataFrame([[1, 3, 3], [2, 4, 4]], columns=["user", "item", "item"])
+    with pytest.raises(DataError, match="'item' is there 2 times"):
+        from_frame(twice)
+
+
 def test_dates_become_seconds():
     dated = frame().assign(time=pd.to_datetime(["1970-01-02"] * 4))
     assert from_frame(dated, time="time")["user", "rates", "item"].time.tolist() == [86400.0] * 3

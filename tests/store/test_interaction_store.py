@@ -23,7 +23,7 @@ from graphmeta.errors import (
     OutputError,
     UnknownIdError,
 )
-from graphmeta.store import InteractionStore, array_file, compact
+from graphmeta.store import InteractionStore, array_file, compact, interaction_store
 from graphmeta.store.interaction_store import MANIFEST
 
 RATED = {"rating": "rating", "time": "time"}
@@ -377,6 +377,27 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     again = InteractionStore.build(tmp_path / "again", interactions(), **RATED)
     again.append(interactions(1))
     assert content(tmp_path / "store") == content(tmp_path / "again")
+
+
+def test_a_store_that_is_merged_while_it_opens_opens_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store"
+    store = InteractionStore.build(path, interactions(), **RATED).append(interactions(1))
+    read, rows = interaction_store._read_manifest, rows_of(store)
+    reads: list[Path] = []
+
+    def then_merged(path: Path) -> Any:
+        found = read(path)
+        reads.append(path)
+        if len(reads) == 1:
+            monkeypatch.setattr(interaction_store, "_read_manifest", read)
+            store.compact()
+        return found
+
+    monkeypatch.setattr(interaction_store, "_read_manifest", then_merged)
+    merged = InteractionStore.open(path)
+    assert (len(merged.segments), rows_of(merged)) == (1, rows)
 
 
 def test_segments_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
