@@ -77,7 +77,8 @@ def audit_leakage(
 
     Raises:
         LeakageError: Something leaks; the message names the first edge in external ids.
-        DataError: `split_time` was given and the graph has no times.
+        DataError: `split_time` was given and the graph has no times, or `held_out` has texts
+            where the graph's ids are numbers, or the other way round.
     """
     user_type, _, item_type = edge_type
     names = _Names(_ids(graph, user_type), _ids(graph, item_type))
@@ -142,6 +143,19 @@ class _Names:
         return str(row if self._users is None else self._users.ids[row])
 
     def rows(self, ids: list[Any]) -> Tensor:
+        """Return the rows of users, -1 for those who are not in the graph.
+
+        Raises:
+            DataError: None could be found: they are texts and the graph's ids are not, or so.
+        """
+        known = [] if self._users is None else self._users.ids[:1].tolist()
+        is_text = bool(known) and isinstance(known[0], str)
+        if ids and all(isinstance(one, str) != is_text for one in ids):
+            raise DataError(
+                f"held_out has ids such as {ids[0]!r}, but the graph's users are known by "
+                f"{'texts' if is_text else 'numbers'}, so that none would be found; give ids of "
+                "that kind"
+            )
         return torch.as_tensor(ids).long() if self._users is None else self._users.find(ids)
 
     def refuse(self, edges: Tensor, others: Tensor, message: str) -> None:

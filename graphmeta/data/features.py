@@ -125,7 +125,9 @@ def _standardised(column: pd.Series[Any], name: str) -> np.ndarray[Any, np.dtype
     known = values[~np.isnan(values)]
     if not len(known):
         raise DataError(f"feature column {name!r} holds no number; leave it out")
-    scaled = (values - known.mean()) / (known.std() or 1.0)
+    if np.ptp(known) == 0:  # Whose mean may be off by rounding, and nothing else be left.
+        return np.zeros((len(values), 1), dtype=np.float32)
+    scaled = (values - known.mean()) / known.std()
     return np.asarray(np.nan_to_num(scaled), dtype=np.float32)[:, None]
 
 

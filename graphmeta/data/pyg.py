@@ -59,8 +59,8 @@ def from_pyg(
         edge_index.long().cpu(),
         user_ids=_ids(graph, source),
         item_ids=_ids(graph, target),
-        rating=rating.float() if _per_edge(rating, size) else None,
-        time=time.double() if _per_edge(time, size) else None,
+        rating=rating.float().cpu() if _per_edge(rating, size) else None,
+        time=time.double().cpu() if _per_edge(time, size) else None,
         user_x=_dense(graph[source].get("x")),
         item_x=_dense(graph[target].get("x")),
     )
@@ -74,7 +74,7 @@ def _dense(x: Any) -> Tensor | None:
     if not isinstance(x, Tensor):
         return None
     x = x.to_dense() if x.layout != torch.strided else x
-    return x.float() if x.dim() == 2 else None
+    return x.float().cpu() if x.dim() == 2 else None
 
 
 def _ids(graph: HeteroData, node: str) -> IdMap:

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch_geometric.data import HeteroData
 
 from graphmeta.data import from_frame, split_cold_users
 from graphmeta.data.audit import audit_leakage, audit_split
-from graphmeta.errors import LeakageError
+from graphmeta.errors import DataError, LeakageError
 
 
 @pytest.fixture
@@ -35,6 +36,21 @@ def test_a_clean_graph_is_counted(graph):
 def test_a_leak_names_the_edge(graph, options, match):
     with pytest.raises(LeakageError, match=match):
         audit_leakage(graph, **options)
+
+
+def test_ids_that_none_could_be_found_by_are_refused() -> None:
+    numbered = from_frame(pd.DataFrame({"user": [1, 1, 2], "item": [10, 20, 20]}))
+    with pytest.raises(DataError, match="known by numbers, so that none would be found"):
+        audit_leakage(numbered, held_out=["1", "2"])
+    assert audit_leakage(numbered, held_out=np.array([7])).held_out_users == 1
+    del numbered["user"].id_map
+    with pytest.raises(DataError, match="known by numbers"):
+        audit_leakage(numbered, held_out=["1"])
+
+
+def test_ids_that_are_no_texts_are_refused(graph: HeteroData) -> None:
+    with pytest.raises(DataError, match="known by texts"):
+        audit_leakage(graph, held_out=[1])
 
 
 def test_a_reverse_edge_alone_leaks(graph):

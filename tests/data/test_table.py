@@ -148,6 +148,11 @@ def test_lists_from_a_file(tmp_path):
     assert features.x.tolist() == [[1, 1], [0, 1]]
 
 
+def test_a_constant_column_is_zero() -> None:
+    table = pd.DataFrame({"item": range(1000), "share": 0.1})
+    assert not feature_matrix(table, id="item", numeric=["share"]).x.any()
+
+
 def test_a_missing_date_is_the_mean():
     dates = pd.to_datetime(["2001-01-01", None, "2001-01-03"])
     features = feature_matrix(
