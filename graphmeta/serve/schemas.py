@@ -40,7 +40,8 @@ UserId = Annotated[
     StringConstraints(min_length=1, max_length=256, pattern=NO_SLASH),
     Field(examples=["ann"]),
 ]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: true and "4" are no numbers, as the description says.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Value = str | int | Number | bool
 
 
@@ -152,7 +153,11 @@ class Wish(Who):
     )
 
     k: int = Field(
-        default=10, ge=1, le=10_000, description="how many items; fewer come where fewer are left"
+        default=10,
+        strict=True,
+        ge=1,
+        le=10_000,
+        description="how many items; fewer come where fewer are left",
     )
     include: list[Id] | None = Field(
         default=None, max_length=10_000, description="the only items that may be"
@@ -179,8 +184,8 @@ class Wish(Who):
 class Why(Wish):
     """For whom to rank and explain."""
 
-    k: int = Field(default=5, ge=1, le=50, description="how many items")
-    n_paths: int = Field(default=3, ge=0, le=20, description="paths for each item")
+    k: int = Field(default=5, strict=True, ge=1, le=50, description="how many items")
+    n_paths: int = Field(default=3, strict=True, ge=0, le=20, description="paths for each item")
 
 
 class Questioned(Who):
@@ -188,7 +193,9 @@ class Questioned(Who):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": []}]})
 
-    n: int = Field(default=1, ge=1, le=100, description="how many items to ask about, at most")
+    n: int = Field(
+        default=1, strict=True, ge=1, le=100, description="how many items to ask about, at most"
+    )
 
 
 class Item(BaseModel):

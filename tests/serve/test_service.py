@@ -226,10 +226,12 @@ BAD = [
     ("/users/ann/events", b'{"events": [{"item": "i1", "time": 1e12}]}', "lies in the future"),
     ("/users/ann/events", b'{"events": [{"item": "i1", "time": -1}]}', "greater than or equal"),
     ("/users/ann/events", b'{"events": [{"item": "i1", "rating": Infinity}]}', "finite"),
+    ("/users/ann/events", b'{"events": [{"item": "i1", "rating": true}]}', "valid number"),
     ("/users/ann/events", b'{"events": [{"item": ""}]}', "at least 1"),
     ("/users/ann/events", b'{"events": [{"item": "a"}, {"item": "a", "kind": "unknown"}]}', "once"),
     ("/users/ann/events", b'{"events": [{"item": "a", "kind": "liked"}]}', "interaction"),
     ("/questions", b'{"history": [], "n": 0}', "greater than or equal to 1"),
+    ("/questions", b'{"history": [], "n": true}', "valid integer"),
 ]
 
 
