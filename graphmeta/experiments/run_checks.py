@@ -27,10 +27,9 @@ def collapsed(cells: Sequence[Cell], methods: Sequence[Method]) -> list[str]:
     """Return what is too alike to be true, a line for each finding.
 
     At k = 1 nothing can be left out to adapt on, so the adapted and the unadapted encoder agree.
-    They may also where adapting changes every user's scores but nobody's figures, as the report
-    then shows, if validation users said that it does not surely pay, so that nobody would be
-    adapted in use, or if it puts some users' best items in another order: then these are two
-    rankings, whose differences no query item met.
+    They may also where validation users said that adapting does not surely pay, so that nobody
+    would be adapted in use, and it changes every user's scores but nobody's figures, as the report
+    then shows.
     Two trainings whose best weights are those before training have the same ones.
     """
     blind = [method.name for method in methods if not method.is_personalised]
@@ -72,40 +71,29 @@ def adaptation_notes(cells: Sequence[Cell]) -> list[str]:
         if not {"adapted", "unadapted"} <= by_method.keys():
             continue
         idle = _idle(list(by_method.values()))
-        told: dict[str, list[str]] = {}
         one, other = (
             by_method[name].per_user.drop(columns=["seed", "method"]).set_index(["k", "user"])
             for name in ("adapted", "unadapted")
         )
         same = (one == other.loc[one.index]).all(axis=1).groupby("k").all()
-        for k in (k for k in sorted(idle) if same[k]):
-            told.setdefault(idle[k], []).append(str(k))
-        notes += [
-            f"seed {seed}: adapting moved scores and changed no user's figures at "
-            f"k={', '.join(sizes)}, {why}"
-            for why, sizes in told.items()
-        ]
+        sizes = [str(k) for k in sorted(idle) if same[k]]
+        if sizes:
+            notes.append(
+                f"seed {seed}: adapting moved scores and changed no user's figures at "
+                f"k={', '.join(sizes)}, where the gate leaves it out"
+            )
     return notes
 
 
-def _idle(cells: Sequence[Cell]) -> dict[int, str]:
-    """Return the support sizes at which adapted and unadapted may have the same figures, and why.
-
-    Adapting moves all scores there, and the gate leaves it out or the order of some best items is
-    another.
-    """
+def _idle(cells: Sequence[Cell]) -> set[int]:
+    """Return the support sizes that the gate leaves out and where adapting moves all scores."""
     found = {cell.method: cell for cell in cells if cell.method in ("adapted", "unadapted")}
     if len(found) < 2:
-        return {}
+        return set()
     left_out = {
         int(row["k"]) for row in found["adapted"].tuning if row.get("is_worth_adapting") is False
     }
     both = found["adapted"].rankings.merge(found["unadapted"].rankings, on=["user", "k", "item"])
     both["is_moved"] = both["score_x"] != both["score_y"]
     everyone = both.groupby(["k", "user"])["is_moved"].any().groupby("k").all()
-    n_reordered = both[both["rank_x"] != both["rank_y"]].groupby("k")["user"].nunique()
-    reasons = {
-        int(str(k)): f"where the best items of {n} users came in another order"
-        for k, n in n_reordered.items()
-    } | dict.fromkeys(left_out, "where the gate leaves it out")
-    return {k: reasons[k] for k in everyone.index[everyone].tolist() if k in reasons}
+    return left_out & set(everyone.index[everyone].tolist())

@@ -47,17 +47,6 @@ def test_adapting_that_should_pay_and_changes_no_figure_is_found() -> None:
     assert adaptation_notes(cells) == []
 
 
-def test_adapting_that_reorders_items_that_no_query_holds_is_told() -> None:
-    cells = [cell("unadapted"), cell("adapted", added=0.5, pays=True)]
-    rows = cells[1].rankings["user"] == "u3"
-    cells[1].rankings.loc[rows, "rank"] = cells[1].rankings["rank"][rows].to_numpy()[::-1]
-    assert not collapsed(cells, METHODS)
-    assert adaptation_notes(cells) == [
-        "seed 0: adapting moved scores and changed no user's figures at k=3, where the best items "
-        "of 1 users came in another order"
-    ]
-
-
 def test_adapting_that_passes_a_user_by_is_found() -> None:
     adapted = cell("adapted", added=1e-4)
     cells = [cell("unadapted"), adapted]
