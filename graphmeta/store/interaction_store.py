@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +13,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch_geometric.data import HeteroData
 
 from graphmeta.data.bipartite_graph import bipartite_graph
 from graphmeta.data.folder_lock import locked
 from graphmeta.data.id_map import IdMap
 from graphmeta.data.whole_file import write_whole
-from graphmeta.errors import ConfigError, DataError, DataNotFoundError, GraphMetaError, OutputError
+from graphmeta.errors import ConfigError, DataError, OutputError
 from graphmeta.store.compact import compact
 from graphmeta.store.event_source import (
     EventSource,
@@ -34,31 +30,11 @@ from graphmeta.store.event_source import (
 from graphmeta.store.events import Columns, read_whole_files, write_query
 from graphmeta.store.id_column import IdColumn, read_ids
 from graphmeta.store.ingest import Known, ingest
+from graphmeta.store.new_folder import new_folder
 from graphmeta.store.segment import Segment, SegmentFiles
+from graphmeta.store.store_manifest import MANIFEST, StoreManifest, read_manifest, write_manifest
 
-MANIFEST = "manifest.json"
 Source = str | Path | Sequence[str | Path] | Iterable[pd.DataFrame]
-
-
-class StoreManifest(BaseModel):
-    """What a store holds.
-
-    Args:
-        version: Of the format.
-        columns: Which columns of the sources hold what.
-        segments: Its parts, in the order in which they came.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: int = 1
-    columns: Columns
-    segments: tuple[SegmentFiles, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """BLAKE2b of what it says, the digests of all arrays among it."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -134,12 +110,12 @@ class InteractionStore:
             raise ConfigError("min_rating needs ratings; name the rating column with rating=")
         columns = Columns(user=user, item=item, rating=rating, time=time, min_rating=min_rating)
         known = Known(IdColumn([]), IdColumn([]))
-        with _new_folder(path) as folder:
+        with new_folder(path) as folder:
             files = _ingest(source, query, columns, known, folder / "0000", on_damaged, memory)
             if min(files.new_users, files.new_items) < 2:
                 raise DataError("there is one user or one item only; ranking needs at least two")
             manifest = StoreManifest(columns=columns, segments=(files,))
-            write_whole(folder / MANIFEST, partial(_write_manifest, manifest=manifest))
+            write_whole(folder / MANIFEST, partial(write_manifest, manifest=manifest))
         return cls.open(path)
 
     @classmethod
@@ -151,11 +127,11 @@ class InteractionStore:
             DataError: It was written by another version, or a file is missing or cut short.
         """
         path = Path(path)
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         try:
             return cls._of_manifest(path, manifest)
         except DataError:
-            if _read_manifest(path) == manifest:
+            if read_manifest(path) == manifest:
                 raise
             return cls.open(path)  # It was merged meanwhile, and its old files removed.
 
@@ -172,7 +148,7 @@ class InteractionStore:
             DataNotFoundError: There is no store there.
             DataError: It was merged or built again since, or is damaged.
         """
-        found = _read_manifest(path)
+        found = read_manifest(path)
         manifest = found.model_copy(update={"segments": found.segments[:n_segments]})
         if manifest.digest != digest:
             raise DataError(
@@ -226,7 +202,7 @@ class InteractionStore:
         known = Known(self.user_ids, self.item_ids, self.segments)
         columns, target = self.manifest.columns, self._next_folder
         with self._alone():
-            with _new_folder(target) as folder:
+            with new_folder(target) as folder:
                 files = _ingest(source, query, columns, known, folder / "new", on_damaged, memory)
                 for file in (folder / "new").iterdir():
                     file.rename(folder / file.name)
@@ -249,7 +225,7 @@ class InteractionStore:
             return self
         target = self._next_folder
         with self._alone():
-            with _new_folder(target) as folder:
+            with new_folder(target) as folder:
                 files = compact(
                     self.segments, folder, num_users=self.num_users, num_items=self.num_items
                 )
@@ -287,7 +263,7 @@ class InteractionStore:
     def _with_segments(self, segments: Sequence[SegmentFiles]) -> Self:
         """Write the manifest anew, from when on the store has these segments."""
         manifest = self.manifest.model_copy(update={"segments": tuple(segments)})
-        write_whole(self.path / MANIFEST, partial(_write_manifest, manifest=manifest))
+        write_whole(self.path / MANIFEST, partial(write_manifest, manifest=manifest))
         return type(self).open(self.path)
 
     def __reduce__(self) -> tuple[Callable[..., InteractionStore], tuple[Path, int, str]]:
@@ -391,54 +367,6 @@ def _ingest(
     for name in ("tables.parquet", "query.parquet"):
         (folder.parent / name).unlink(missing_ok=True)
     return files
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder that takes its place when all went well, and goes otherwise."""
-    new = path.with_name(f".partial-{path.name}")
-    try:
-        new.mkdir(parents=True, exist_ok=True)
-        with locked(new) as is_ours:
-            if not is_ours:
-                raise OutputError(f"another process writes {path}; wait for it")
-            try:
-                for left in new.iterdir():  # By a kill.
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
-                yield new
-                os.rename(new, path)
-            except BaseException:
-                shutil.rmtree(new, ignore_errors=True)
-                raise
-    except GraphMetaError:
-        raise
-    except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        raise OutputError(
-            f"cannot write {path}: {reason}; free space or choose another folder"
-        ) from error
-
-
-def _read_manifest(path: Path) -> StoreManifest:
-    """Return the manifest of the store in a folder.
-
-    Raises:
-        DataNotFoundError: There is no store there.
-        DataError: The manifest is damaged, or of another version.
-    """
-    if not (path / MANIFEST).is_file():
-        raise DataNotFoundError(f"no store at {path}; build one with InteractionStore.build")
-    try:
-        manifest = StoreManifest.model_validate(json.loads((path / MANIFEST).read_text()))
-    except (ValidationError, ValueError) as error:
-        raise DataError(f"{path / MANIFEST} is damaged, or of another version") from error
-    if manifest.version != 1:
-        raise DataError(f"{path} has format {manifest.version}; this version reads 1")
-    return manifest
-
-
-def _write_manifest(path: Path, *, manifest: StoreManifest) -> None:
-    path.write_text(manifest.model_dump_json(indent=1) + "\n")
 
 
 def _id_map(column: IdColumn) -> IdMap:

@@ -24,7 +24,7 @@ from graphmeta.errors import (
     UnknownIdError,
 )
 from graphmeta.store import InteractionStore, array_file, compact, interaction_store
-from graphmeta.store.interaction_store import MANIFEST
+from graphmeta.store.store_manifest import MANIFEST
 
 RATED = {"rating": "rating", "time": "time"}
 
@@ -384,18 +384,18 @@ def test_a_store_that_is_merged_while_it_opens_opens_merged(
 ) -> None:
     path = tmp_path / "store"
     store = InteractionStore.build(path, interactions(), **RATED).append(interactions(1))
-    read, rows = interaction_store._read_manifest, rows_of(store)
+    read, rows = interaction_store.read_manifest, rows_of(store)
     reads: list[Path] = []
 
     def then_merged(path: Path) -> Any:
         found = read(path)
         reads.append(path)
         if len(reads) == 1:
-            monkeypatch.setattr(interaction_store, "_read_manifest", read)
+            monkeypatch.setattr(interaction_store, "read_manifest", read)
             store.compact()
         return found
 
-    monkeypatch.setattr(interaction_store, "_read_manifest", then_merged)
+    monkeypatch.setattr(interaction_store, "read_manifest", then_merged)
     merged = InteractionStore.open(path)
     assert (len(merged.segments), rows_of(merged)) == (1, rows)
 
